@@ -1,0 +1,213 @@
+"""Demand history: an order log or a long frame becomes units by product and bucket."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+Array = npt.NDArray[Any]
+
+MAX_HISTORY = pd.Timedelta(days=400)
+MAX_CELLS = 100_000_000  # products × buckets: 400 MB an array
+_EMPTY_LOG = pd.Timedelta(days=7)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Panel:
+    """What was asked for, by product [N] and regular bucket [T].
+
+    The buckets of a DatetimeIndex are equally long in elapsed time, so that local days of 23 and 25
+    hours have 23 and 25 hourly buckets. The first bucket to forecast follows the last one at once.
+    """
+
+    ids: Array  # [N] str
+    ds: pd.Index[Any]  # [T] bucket starts: aware or naive timestamps, or whole numbers
+    y: Array  # float32 [N, T] units; NaN = not observed, 0 = no demand
+    orders: Array | None = None  # float32 [N, T] number of orders, where `y` counts units of orders
+    freq: str = "1h"  # a pandas offset; the whole-number step of an integer index as text
+    season: int | None = None  # buckets in the short season; None = a day, or found in the data
+    shift: Array | None = None  # [N] buckets that a series was moved later to end with the others
+
+    def future(self, horizon: int) -> pd.Index[Any]:
+        """[horizon] starts of the buckets after the last."""
+        last = self.ds[-1]
+        if isinstance(self.ds, pd.DatetimeIndex):
+            ahead = pd.date_range(last, periods=horizon + 1, freq=self.freq)[1:]
+            return cast("pd.Index[Any]", ahead.as_unit("us"))
+        step = int(self.freq)
+        return pd.Index(int(last) + step * np.arange(1, horizon + 1))
+
+
+def panel_of_orders(
+    orders: Any,
+    product_ids: Sequence[str] | Array,
+    *,
+    freq: str,
+    tz: str,
+    as_of: pd.Timestamp,
+    history: pd.Timedelta | None = None,
+) -> Panel:
+    """Units and orders of each product in each bucket of the local clock before `as_of`.
+
+    Parameters
+    ----------
+    orders
+        Arrow table, record batch reader or DuckDB relation with product_id (text), ordered_at
+        (timestamp, UTC), quantity and status. Cancelled orders and unlisted products don't count.
+    product_ids
+        One row each, in this order, with or without an order.
+    freq
+        Length of a bucket; must divide an hour or be one.
+    as_of
+        Aware. The panel ends where the first bucket that starts at or after it begins; a bucket
+        that `as_of` cuts in two is not observed.
+    history
+        How far back to look; None = as far as the log goes, at most 400 days.
+    """
+    step = pd.Timedelta(freq)
+    if step <= pd.Timedelta(0) or pd.Timedelta("1h") % step != pd.Timedelta(0):
+        raise ValueError(f"freq {freq!r} does not divide an hour; use 15min, 30min or 1h")
+    if as_of.tz is None:
+        raise ValueError(f"as_of {as_of} has no time zone; localize it to {tz}")
+    ids = np.asarray(product_ids, dtype=object)
+    width = step // pd.Timedelta("1us")
+    end, cut = _grid_start(as_of, tz, step)
+    span = history if history is not None else MAX_HISTORY
+    most = max(int(span / step), 1)
+    if history is None:
+        most = max(min(most, MAX_CELLS // max(len(ids), 1)), 1)
+    cells = _aggregate(orders, ids, end - most * width, cut, width)
+    first = _first_bucket(cells["bucket"], cells["orders"], most, step, history)
+    n_buckets = most - first
+    y = np.zeros((len(ids), n_buckets), dtype=np.float32)
+    counts = np.zeros_like(y)
+    inside = cells["bucket"] >= first
+    where = cells["code"][inside], cells["bucket"][inside] - first
+    y[where] = cells["units"][inside]
+    counts[where] = cells["orders"][inside]
+    if cut < end or not len(cells["bucket"]):
+        unseen = slice(-1, None) if len(cells["bucket"]) else slice(None)
+        y[:, unseen] = np.nan
+        counts[:, unseen] = np.nan
+    starts = end - width * np.arange(n_buckets, 0, -1)
+    ds = pd.DatetimeIndex(starts.astype("M8[us]"), tz="UTC").tz_convert(tz)
+    return Panel(ids=ids, ds=ds, y=y, orders=counts, freq=freq)
+
+
+def panel_of_series(frame: pd.DataFrame, *, freq: str, season: int | None = None) -> Panel:
+    """Long frame unique_id, ds, y -> panel; a missing bucket or value is not observed.
+
+    Ids keep the order in which they first appear. A series that ends more than one season (a day,
+    for timestamps) before the latest is forecast from its own end: it is moved later by `shift`
+    buckets, so that all series end together. A shorter lag is missing data.
+    """
+    missing = {"unique_id", "ds", "y"} - set(frame.columns)
+    if missing:
+        raise ValueError(f"the frame lacks {sorted(missing)}; it needs unique_id, ds, y")
+    if frame.empty:
+        raise ValueError("the frame has no rows; there is nothing to forecast from")
+    codes, ids = pd.factorize(frame["unique_id"].astype(str))
+    index, step = _regular_index(frame["ds"], freq)
+    position = index.get_indexer(pd.Index(frame["ds"]))
+    if (position < 0).any():
+        bad = frame["ds"].iloc[int(np.argmin(position))]
+        raise ValueError(f"ds {bad} is not on the {freq} grid that starts at {index[0]}")
+    n_series, n_buckets = len(ids), len(index)
+    flat = codes.astype(np.int64) * n_buckets + position
+    if len(np.unique(flat)) != len(flat):
+        raise ValueError("some unique_id has the same ds twice; keep one row for each")
+    last = np.full(n_series, -1)
+    np.maximum.at(last, codes, position)
+    lag = n_buckets - 1 - last
+    shift = np.where(lag >= (season or _per_day(index) or 1), lag, 0)
+    y = np.full((n_series, n_buckets), np.nan, dtype=np.float32)
+    y[codes, position + shift[codes]] = frame["y"].to_numpy(dtype=np.float64, na_value=np.nan)
+    if np.isinf(y).any():
+        raise ValueError("y holds infinite values; remove those rows")
+    return Panel(
+        ids=np.asarray(ids, dtype=object),
+        ds=index,
+        y=y,
+        freq=step,
+        season=season,
+        shift=shift if shift.any() else None,
+    )
+
+
+def _per_day(index: pd.Index[Any]) -> int | None:
+    if not isinstance(index, pd.DatetimeIndex) or len(index) < 2:
+        return None
+    step = index[1] - index[0]
+    return int(pd.Timedelta("1D") / step) if step < pd.Timedelta("1D") else None
+
+
+def _regular_index(ds: pd.Series, freq: str) -> tuple[pd.Index[Any], str]:
+    """Every bucket from the first to the last ds, and the step as text."""
+    if pd.api.types.is_integer_dtype(ds.dtype):
+        step = int(freq) if freq.isdigit() else 1
+        return pd.Index(np.arange(int(ds.min()), int(ds.max()) + 1, step)), str(step)
+    if not pd.api.types.is_datetime64_any_dtype(ds.dtype):
+        raise ValueError(f"ds is {ds.dtype}; it must hold timestamps or whole numbers")
+    index = pd.date_range(ds.min(), ds.max(), freq=freq)
+    return cast("pd.Index[Any]", index.as_unit(ds.dt.unit)), freq
+
+
+def _grid_start(as_of: pd.Timestamp, tz: str, step: pd.Timedelta) -> tuple[int, int]:
+    """(end of the panel, end of what is known), microseconds since the epoch.
+
+    The second is the start of the bucket that `as_of` cuts in two, or the first if it cuts none.
+    """
+    width = step // pd.Timedelta("1us")
+    instant = int(as_of.tz_convert("UTC").as_unit("us").asm8.astype(np.int64))
+    offset = pd.Timedelta(as_of.tz_convert(tz).utcoffset() or 0)
+    late = (instant + offset // pd.Timedelta("1us")) % width
+    return (instant, instant) if late == 0 else (instant - late + width, instant - late)
+
+
+def _aggregate(orders: Any, ids: Array, start: int, stop: int, width: int) -> dict[str, Array]:
+    """Sums per product code and bucket number since `start`, in an in-memory DuckDB."""
+    import duckdb
+
+    if isinstance(orders, duckdb.DuckDBPyRelation):
+        columns = orders.select("product_id", "ordered_at", "quantity", "status")
+        orders = columns.to_arrow_reader(1_000_000)
+    codes = pd.DataFrame({"product_id": ids.astype(str), "code": np.arange(len(ids))})
+    with duckdb.connect() as connection:
+        connection.register("log", orders)
+        connection.register("listed", codes)
+        return cast(
+            "dict[str, Array]",
+            connection.execute(
+                """
+                select code, ((epoch_us(ordered_at) - $start) // $width)::bigint as bucket,
+                       sum(quantity)::double as units, count(*)::double as orders
+                from log join listed using (product_id)
+                where status <> 'cancelled'
+                  and epoch_us(ordered_at) >= $start and epoch_us(ordered_at) < $stop
+                group by all
+                """,
+                {"start": start, "stop": stop, "width": width},
+            ).fetchnumpy(),
+        )
+
+
+def _first_bucket(
+    bucket: Array, orders: Array, most: int, step: pd.Timedelta, history: pd.Timedelta | None
+) -> int:
+    """Bucket at which the log begins; a few stray orders long before the rest are no beginning."""
+    if history is not None:
+        return 0
+    if not len(bucket):
+        return most - min(most, int(_EMPTY_LOG / step))
+    per_day = max(int(pd.Timedelta("1D") / step), 1)
+    count = np.bincount(bucket, weights=orders, minlength=most)
+    busy = np.flatnonzero(count)
+    before = np.cumsum(count)[busy] - count[busy]
+    quiet = np.diff(busy, prepend=busy[0]) >= 7 * per_day
+    stray = quiet & (before <= 0.001 * count.sum())
+    return int(busy[np.flatnonzero(stray)[-1]] if stray.any() else busy[0])

@@ -1,0 +1,293 @@
+"""Multiplicative effects of the calendar and of announced events, learned once for a panel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from forecast.calendars import Clock, Days, Events
+from forecast.demand import Array
+
+AGES = np.array([0, 1, 2, 3, 4, 6, 8, 12, 18, 24, 36, 48, 72])  # hours since an event's start
+_BORROW = 5.0  # strength of the category's effect against a product's own
+_EVENT_NOISE = 0.1  # variance of an event's size, so that one event never counts as many
+_TREND_DAYS = 21
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effects:
+    """Factors on ordinary demand; 1 = none."""
+
+    calendar: Array  # float [C, D] by category and date
+    weekday: Array  # float [C, week] mean demand of a weekday against the mean day
+    shape: Array  # float [C, week, day] mean demand of a time of week against the mean bucket
+    event: Array  # float32 [types, ages, N]
+    boost: Array | None  # float32 [N, L] product of the event factors; None = no event at all
+
+    def factor(self, category: Array, rows: Array, dates: Array, buckets: Array) -> Array:
+        """float32 [n, K] all effects together, in buckets that lie on `dates`."""
+        calm = self.calendar[:, dates].astype(np.float32)[category[rows]]
+        return calm if self.boost is None else calm * self.boost[rows[:, None], buckets]
+
+
+def learn_effects(
+    y: Array,
+    *,
+    clock: Clock,
+    days: Days,
+    events: Events,
+    category: Array,
+    lump: Array,
+) -> Effects:
+    """Effects seen in `y` [N, T]; nothing after its last bucket is used.
+
+    Categories' daily sums over products without an event that day, against a running median, give
+    the calendar's effects by Bayesian ridge (all products first, then each category's difference).
+    The units of event buckets against what calendar, week and level alone expect give the events',
+    by hours since the start, each product's shrunk to its category's, that to all products', that
+    to what events of any name of the kind do.
+    """
+    busy = _busy(events, y.shape, clock)
+    calm = y if busy is None else np.where(busy, np.nan, y).astype(np.float32)
+    calendar, weekday = _calendar(calm, clock, days, category)
+    shape = _shape(calm, clock, calendar, category)
+    event = np.ones((len(events.types), len(AGES), len(y)), dtype=np.float32)
+    boost = None
+    if busy is not None:
+        expected = _Expected(calm=calm, calendar=calendar, clock=clock, category=category)
+        event = _event_shapes(y, expected, events, lump)
+        boost = _boost(events, event, y.shape[0], len(clock.slot), clock.hours)
+    return Effects(calendar=calendar, weekday=weekday, shape=shape, event=event, boost=boost)
+
+
+def _busy(events: Events, shape: tuple[int, ...], clock: Clock) -> Array | None:
+    if not len(events.kind):
+        return None
+    busy = np.zeros(shape, dtype=bool)
+    tail = round(4 / clock.hours) if np.isfinite(clock.hours) else 0
+    for a, b, rows in zip(events.start, events.stop, events.rows, strict=True):
+        busy[rows, max(int(a), 0) : max(int(b) + tail, 0)] = True
+    return busy
+
+
+def _daily(y: Array, clock: Clock) -> Array:
+    """[N, T] -> [N, D] sums of whole observed days, NaN for the others."""
+    date = clock.date[: y.shape[1]]
+    starts = np.flatnonzero(np.diff(date, prepend=-1))
+    length = np.diff(np.append(starts, y.shape[1]))
+    total = np.add.reduceat(y.astype(np.float32), starts, axis=1)
+    whole = np.full((len(y), int(clock.date[-1]) + 1), np.nan, dtype=np.float32)
+    full = length >= clock.day - max(clock.day // 12, 1)
+    whole[:, date[starts[full]]] = total[:, full] * (clock.day / length[full])
+    return whole
+
+
+def _calendar(y: Array, clock: Clock, days: Days, category: Array) -> tuple[Array, Array]:
+    n_dates = int(clock.date[-1]) + 1
+    n_groups = int(category.max()) + 1 if len(category) else 1
+    weekday_of = np.zeros(n_dates, dtype=int)
+    weekday_of[clock.date] = clock.weekday
+    daily = _daily(y, clock)
+    seen = np.isfinite(daily)
+    level = np.where(seen, daily, 0).sum(axis=1) / np.maximum(seen.sum(axis=1), 1)
+    pooled = _relative(daily, seen, level, np.zeros(len(y), dtype=int), 1)
+    share_all = _weekday_share(pooled, weekday_of, clock.week, np.ones((1, clock.week)))
+    grouped = _relative(daily, seen, level, category, n_groups)
+    share = _weekday_share(grouped, weekday_of, clock.week, share_all)
+    effect = np.zeros((n_groups, n_dates))
+    if days.basis.shape[1]:
+        common = _ridge(pooled / share_all[:, weekday_of], days.basis, days.prior)
+        left = grouped / share[:, weekday_of] / np.exp(common)
+        effect = common + _ridge(left, days.basis, days.prior / 2)
+    return np.exp(np.clip(effect, -2.0, 2.0)), share
+
+
+def _shape(y: Array, clock: Clock, calendar: Array, category: Array) -> Array:
+    """[C, week, day] each category's week, shrunk to everyone's where it has few orders."""
+    recent = slice(max(y.shape[1] - 26 * clock.week * clock.day, 0), y.shape[1])
+    at = np.arange(y.shape[1])[recent]
+    told = np.zeros((len(calendar), len(at)))
+    usual = np.zeros_like(told)
+    for g in range(len(calendar)):
+        window = y[category == g][:, recent]
+        seen = np.isfinite(window)
+        filled = np.where(seen, window, 0)
+        level = filled.sum(axis=1) / np.maximum(seen.sum(axis=1), 1)
+        told[g] = filled.sum(axis=0)
+        usual[g] = (level @ seen) * calendar[g, clock.date[at]]
+    place = clock.weekday[at] * clock.day + clock.slot[at]
+    size = clock.week * clock.day
+    everyone = _by_place(told.sum(axis=0), usual.sum(axis=0), place, size, np.ones(size), 0.5)
+    slot = _by_place(
+        told.sum(axis=0), usual.sum(axis=0), clock.slot[at], clock.day, np.ones(clock.day), 0.5
+    )
+    everyone = np.where(everyone > 0, everyone, np.tile(slot, clock.week))
+    shape = np.stack(
+        [_by_place(t, u, place, size, everyone, 1.0) for t, u in zip(told, usual, strict=True)]
+    ).reshape(len(calendar), clock.week, clock.day)
+    return np.asarray(shape / np.maximum(shape.mean(axis=(1, 2), keepdims=True), 1e-9))
+
+
+def _by_place(
+    told: Array, usual: Array, place: Array, size: int, prior: Array, strength: float
+) -> Array:
+    """[size] ratio of sums by place, shrunk to `prior` as `strength` usual buckets."""
+    unit = strength * float(usual.mean()) if usual.any() else 1.0
+    top = np.bincount(place, weights=told, minlength=size) + unit * prior
+    return np.asarray(top / (np.bincount(place, weights=usual, minlength=size) + unit))
+
+
+def _relative(daily: Array, seen: Array, level: Array, group: Array, n_groups: int) -> Array:
+    """[C, D] demand of each group's observed products against their usual demand and its trend."""
+    told = np.zeros((n_groups, daily.shape[1]))
+    usual = np.zeros_like(told)
+    for g in range(n_groups):
+        mine = group == g
+        told[g] = np.where(seen[mine], daily[mine], 0).sum(axis=0)
+        usual[g] = (seen[mine] * level[mine, None]).sum(axis=0)
+    ratio = np.divide(told, usual, out=np.full_like(told, np.nan), where=usual > 0)
+    trend = _running_median(ratio, _TREND_DAYS)
+    return np.divide(ratio, trend, out=np.full_like(ratio, np.nan), where=trend > 0)
+
+
+def _running_median(x: Array, width: int) -> Array:
+    half = width // 2
+    padded = np.pad(x, ((0, 0), (half, half)), constant_values=np.nan)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, width, axis=1)
+    some = np.isfinite(windows).any(axis=2)
+    filled = np.where(some[..., None], windows, 0.0)
+    return np.where(some, np.nanmedian(filled, axis=2), np.nan)
+
+
+def _weekday_share(relative: Array, weekday: Array, week: int, prior: Array) -> Array:
+    """[C, week] mean of each weekday, shrunk to `prior` as two days of evidence, mean 1."""
+    share: Array = np.repeat(np.asarray(prior, dtype=float), len(relative) // len(prior), axis=0)
+    for k in range(week):
+        some = relative[:, weekday == k]
+        seen = np.isfinite(some)
+        count = seen.sum(axis=1)
+        filled = np.where((count > 0)[:, None], some, 0.0)
+        middle = np.zeros(len(some))
+        if filled.shape[1]:
+            middle = np.asarray(np.nanmedian(filled, axis=1))
+        share[:, k] = (count * middle + 2 * share[:, k]) / (count + 2)
+    share = np.maximum(share, 0.02)
+    return np.asarray(share / share.mean(axis=1, keepdims=True))
+
+
+def _ridge(ratio: Array, basis: Array, prior: Array) -> Array:
+    """[C, D] ratios -> [C, D] posterior mean of the logarithm's effects, also for future days."""
+    effect = np.zeros((len(ratio), len(basis)))
+    for g, row in enumerate(ratio):
+        seen = np.isfinite(row) & (row > 0)
+        if seen.sum() < 14:
+            continue
+        target = np.log(np.clip(row[seen], 0.05, 20.0))
+        middle = np.median(target)
+        noise = max(1.4826 * float(np.median(np.abs(target - middle))), 0.03)
+        x = basis[seen]
+        weight = 1.0 / (1.0 + ((target - middle) / (8 * noise)) ** 2)  # a freak day teaches less
+        precision = (x * weight[:, None]).T @ x / noise**2 + np.diag(1 / prior**2)
+        beta = np.linalg.solve(precision, (x * weight[:, None]).T @ (target - middle) / noise**2)
+        effect[g] = basis @ beta
+    return effect
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Expected:
+    """What calendar, week and level alone let expect, fitted where no event was."""
+
+    calm: Array  # [N, T] history, NaN during events
+    calendar: Array
+    clock: Clock
+    category: Array
+
+    def units(self, rows: Array, a: int, b: int) -> Array:
+        """[n, b − a] for buckets before the last observed one."""
+        around = slice(max(a - 21 * self.clock.day, 0), b + 7 * self.clock.day)
+        window = self.calm[rows, around]
+        at = np.arange(self.calm.shape[1])[around]
+        calendar = self.calendar[self.category[rows]]
+        flat = window / calendar[:, self.clock.date[at]]
+        weekend = self.clock.weekday[at] >= 5
+        mean = np.zeros((len(rows), b - a))
+        slot, off = self.clock.slot[a:b], self.clock.weekday[a:b] >= 5
+        for i in range(b - a):
+            near = np.abs(self.clock.slot[at] - slot[i])
+            near = np.minimum(near, self.clock.day - near) <= 1
+            mean[:, i] = _seen_mean(flat[:, near & (weekend == off[i])])
+        return np.asarray(mean * calendar[:, self.clock.date[a:b]])
+
+
+def _seen_mean(x: Array) -> Array:
+    seen = np.isfinite(x)
+    return np.asarray(
+        np.divide(
+            np.where(seen, x, 0).sum(axis=1),
+            seen.sum(axis=1),
+            out=np.full(len(x), np.nan),
+            where=seen.any(axis=1),
+        )
+    )
+
+
+def _event_shapes(y: Array, expected: _Expected, events: Events, lump: Array) -> Array:
+    """[types, ages, N] factors by hours since the start."""
+    n_buckets = y.shape[1]
+    told = np.zeros((len(events.types), len(AGES), len(y)))
+    usual = np.zeros_like(told)
+    for e, kind in enumerate(events.type):
+        start, rows = int(events.start[e]), events.rows[e]
+        a, b = max(start, 0), min(int(events.stop[e]), n_buckets)
+        if a >= b:
+            continue
+        units = expected.units(rows, a, b)
+        actual = y[rows, a:b].astype(np.float64)
+        seen = np.isfinite(actual) & np.isfinite(units)
+        age = _age((np.arange(a, b) - start) * expected.clock.hours)
+        for k in np.unique(age):
+            at = age == k
+            m = np.where(seen, units, 0)[:, at].sum(axis=1) / lump[rows]
+            x = np.where(seen, actual, 0)[:, at].sum(axis=1) / lump[rows]
+            weight = 1 / (1 + m * _EVENT_NOISE)
+            np.add.at(told[kind, k], rows, x * weight)
+            np.add.at(usual[kind, k], rows, m * weight)
+    shapes = np.ones(told.shape, dtype=np.float32)
+    for kind in range(len(events.kinds)):
+        mine = np.flatnonzero(events.kind_of == kind)
+        prior = told[mine].sum(axis=(0, 2)) + _BORROW
+        prior /= usual[mine].sum(axis=(0, 2)) + _BORROW
+        for k in mine:
+            shapes[k] = _shrunk(told[k], usual[k], prior, expected.category)
+    return shapes
+
+
+def _shrunk(told: Array, usual: Array, prior: Array, category: Array) -> Array:
+    """Ratios of each product, toward its category's, toward everyone's, toward the kind's."""
+    everyone = told.sum(axis=1) + _BORROW * prior
+    everyone = everyone / (usual.sum(axis=1) + _BORROW)
+    shape = np.empty_like(told)
+    for g in range(int(category.max()) + 1):
+        mine = category == g
+        pooled = told[:, mine].sum(axis=1) + _BORROW * everyone
+        pooled = pooled / (usual[:, mine].sum(axis=1) + _BORROW)
+        own = told[:, mine] + _BORROW * pooled[:, None]
+        shape[:, mine] = own / (usual[:, mine] + _BORROW)
+    return np.asarray(np.clip(shape, 0.05, 30.0), dtype=np.float32)
+
+
+def _age(hours: Array) -> Array:
+    return np.searchsorted(AGES, hours, side="right") - 1
+
+
+def _boost(events: Events, shape: Array, n: int, length: int, width: float) -> Array:
+    boost = np.ones((n, length), dtype=np.float32)
+    for kind, start, stop, rows in zip(
+        events.type, events.start, events.stop, events.rows, strict=True
+    ):
+        a, b = max(int(start), 0), min(int(stop), length)
+        if a < b:
+            age = _age((np.arange(a, b) - int(start)) * width)
+            boost[np.ix_(rows, np.arange(a, b))] *= shape[kind][age][:, rows].T
+    return boost

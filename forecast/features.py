@@ -1,0 +1,355 @@
+"""What models see: a task, and the level, shape and past of its series at a forecast origin."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from forecast.calendars import Clock, Days, Events
+from forecast.demand import Array
+from forecast.effects import Effects
+
+_WEEKS = 10
+_DAYS = 14
+_KEEP_WEEKS = 13  # of history that an origin looks at
+_SHAPE_NOISE = 0.1  # variance of a product's shape around its category's, relative
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """A batch of series to forecast from one or more origins.
+
+    A model may learn from every bucket before the first origin, and must use nothing at or after an
+    origin to forecast from it.
+    """
+
+    y: Array  # float32 [N, T] units ≥ 0, NaN = not observed
+    origins: tuple[int, ...]  # lengths of history, ascending, at most T
+    horizon: int
+    levels: Array  # [Q]
+    rows: Array  # int [R] series whose forecast is wanted; the others only teach
+    clock: Clock  # of T + horizon buckets
+    days: Days
+    events: Events
+    effects: Effects
+    category: Array  # int [N]
+    attributes: Array  # float32 [N, A] of products, NaN = unknown
+    launch: Array  # int [N] bucket from which a product was on sale
+    similar: Array  # int [N] row of the product it resembles, −1 = none told
+    lump: Array  # float [N] units of a usual order; 0 = the series is no count of orders
+    seed: int = 0
+    effort: float = 1.0  # share of a model's usual training rows
+
+    def ahead(self, origin: int) -> Array:
+        """[H] buckets to forecast from an origin."""
+        return np.arange(origin, origin + self.horizon)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Past:
+    """The history of some series before an origin, freed of calendar and event effects."""
+
+    rows: Array  # int [n]
+    origin: int
+    first: int  # bucket of column 0 of `flat`
+    flat: Array  # float32 [n, K] units / effect, NaN = not observed
+    week: Array  # float32 [n, K + 1] mean of `flat` over the week before column k
+    effect: Array  # float32 [n, H] effects in the horizon
+    level: Array  # float [n] expected ordinary units in a mean bucket
+    month: Array  # float [n] mean of the last 28 days
+
+    def at(self, buckets: Array) -> Array:
+        """[n, ...] `flat` at buckets of the panel, NaN where it was not seen before the origin."""
+        column = buckets - self.first
+        known = (column >= 0) & (buckets >= 0) & (buckets < self.origin)
+        return np.where(known, self.flat[:, np.where(known, column, 0)], np.nan)
+
+    def week_at(self, buckets: Array) -> Array:
+        """[n, ...] mean of the week around each bucket, as far as known at the origin."""
+        span = self.flat.shape[1]
+        return self.week[:, np.clip(buckets - self.first, 0, span)]
+
+
+def past_of(task: Task, rows: Array, origin: int) -> Past:
+    """What is known at an origin of the series `rows`, effects taken out, level estimated."""
+    clock = task.clock
+    week = clock.day * clock.week
+    first = max(origin - max(_KEEP_WEEKS * week, 4 * clock.day), 0)
+    buckets = np.arange(first, origin + task.horizon)
+    factor = task.effects.factor(task.category, rows, clock.date[buckets], buckets)
+    span = origin - first
+    flat = task.y[rows, first:origin] / factor[:, :span]
+    seen = np.isfinite(flat)
+    total = np.zeros((len(rows), flat.shape[1] + 1))
+    np.cumsum(np.where(seen, flat, 0), axis=1, out=total[:, 1:])
+    count = np.zeros(total.shape, dtype=np.int32)
+    np.cumsum(seen, axis=1, out=count[:, 1:])
+    weekly = _trailing(total, count, week)
+    level, month = _level(task, rows, total, count, week)
+    return Past(
+        rows=rows,
+        origin=origin,
+        first=first,
+        flat=flat,
+        week=weekly,
+        effect=factor[:, span:],
+        level=level,
+        month=month,
+    )
+
+
+def _trailing(total: Array, count: Array, width: int) -> Array:
+    """[n, K + 1] mean of the `width` columns before each, of all columns where none was seen."""
+    start = np.clip(np.arange(total.shape[1]) - width, 0, None)
+    seen = count - count[:, start]
+    ever = total[:, -1:] / np.maximum(count[:, -1:], 1)
+    mean = (total - total[:, start]) / np.maximum(seen, 1)
+    return np.where(seen >= max(width // 7, 1), mean, ever).astype(np.float32)
+
+
+def _mean_before(total: Array, count: Array, width: int) -> tuple[Array, Array]:
+    start = max(total.shape[1] - 1 - width, 0)
+    seen = count[:, -1] - count[:, start]
+    return (total[:, -1] - total[:, start]) / np.maximum(seen, 1), seen
+
+
+def _level(task: Task, rows: Array, total: Array, count: Array, week: int) -> tuple[Array, Array]:
+    """Last week's mean, shrunk to the month's and to the whole past's by the number of orders."""
+    lump = np.maximum(task.lump[rows], 1e-9)
+    ever, seen_ever = _mean_before(total, count, total.shape[1])
+    month, seen_month = _mean_before(total, count, 4 * week)
+    recent, seen_recent = _mean_before(total, count, week)
+    month = _shrink(month, seen_month, ever, lump, 10.0)
+    level = _shrink(recent, seen_recent, month, lump, 20.0)
+    return np.where(seen_ever > 0, level, 0.0), np.where(seen_ever > 0, month, 0.0)
+
+
+def _shrink(mean: Array, seen: Array, prior: Array, lump: Array, strength: float) -> Array:
+    orders = np.maximum(mean, 0.2 * prior) * seen / lump
+    return np.asarray((orders * mean + strength * prior) / (orders + strength))
+
+
+def ordinary(task: Task, past: Past) -> Array:
+    """[n, H] expected units: level × shape of the week × effects.
+
+    The shape is each time of week's share of its week, a weighted mean over past weeks, mixed with
+    the time of day's over the last two weeks × the category's weekday share, both shrunk to the
+    category's shape by the noise that the number of orders leaves in them.
+    """
+    weekly, n_weeks = _week_shape(task, past)
+    daily, n_days = _day_shape(task, past)
+    trust = n_weeks / (n_weeks + 2.0)
+    own = np.where(np.isfinite(weekly), trust * weekly + (1 - trust) * daily, daily)
+    own = np.where(np.isfinite(daily), own, weekly)
+    pooled = _pooled_shape(task, past)
+    per_bucket = past.month / np.maximum(task.lump[past.rows], 1e-9)
+    noise = 1 / np.maximum(per_bucket[:, None] * (n_weeks + 0.5 * n_days), 1e-9)
+    mine = np.where(np.isfinite(own), _SHAPE_NOISE / (_SHAPE_NOISE + noise), 0.0)
+    shape = mine * np.nan_to_num(own) + (1 - mine) * pooled
+    return np.asarray(past.level[:, None] * shape * past.effect)
+
+
+def _shares(past: Past, at: Array, half: int) -> Array:
+    """[n, ...] units of a bucket against the mean of the week around it."""
+    value = past.at(at)
+    mean = past.week_at(np.minimum(at + half, past.origin))
+    return np.where(mean > 0, value / np.where(mean > 0, mean, 1), np.nan)
+
+
+def _week_shape(task: Task, past: Past) -> tuple[Array, Array]:
+    clock, ahead = task.clock, task.ahead(past.origin)
+    half = clock.day * clock.week // 2
+    size = np.zeros((len(past.rows), task.horizon))
+    weight = np.zeros_like(size)
+    for k in range(_WEEKS):
+        at = same_time(clock, ahead, past.origin, k + 1, weekly=True)
+        if (at < past.first).all():
+            break
+        share = _shares(past, at, half)
+        seen = np.isfinite(share)
+        size += np.where(seen, 0.85**k * share, 0)
+        weight += 0.85**k * seen
+    return np.divide(size, weight, out=np.full_like(size, np.nan), where=weight > 0), weight
+
+
+def _day_shape(task: Task, past: Past) -> tuple[Array, Array]:
+    clock, ahead = task.clock, task.ahead(past.origin)
+    half = clock.day * clock.week // 2
+    share = task.effects.weekday[task.category[past.rows]]
+    size = np.zeros((len(past.rows), task.horizon))
+    weight = np.zeros_like(size)
+    for k in range(_DAYS):
+        at = same_time(clock, ahead, past.origin, k + 1)
+        value = _shares(past, at, half) / share[:, clock.weekday[at]]
+        seen = np.isfinite(value)
+        size += np.where(seen, 0.95**k * value, 0)
+        weight += 0.95**k * seen
+    mean = np.divide(size, weight, out=np.full_like(size, np.nan), where=weight > 0)
+    return mean * share[:, clock.weekday[ahead]], weight
+
+
+def same_time(clock: Clock, ahead: Array, origin: int, k: int, *, weekly: bool = False) -> Array:
+    """[H] bucket of the k-th last day known at the origin, at each bucket's own local time.
+
+    With `weekly`, of the k-th last day of the same weekday, where a holiday counts as a Sunday.
+    −1 = before the panel, or a local time that was skipped.
+    """
+    slot = clock.slot[ahead]
+    today = int(clock.date[origin - 1])
+    this = clock.table[today, slot]
+    latest = np.where((this >= 0) & (this < origin), today, today - 1)
+    if not weekly:
+        date = latest - k + 1
+    else:
+        weekday_of = np.full(int(clock.date[-1]) + 1, -1)
+        weekday_of[clock.date] = clock.weekday
+        date = np.full(len(ahead), -1)
+        for weekday in np.unique(clock.weekday[ahead]):
+            mine = clock.weekday[ahead] == weekday
+            dates = np.flatnonzero(weekday_of == weekday)
+            place = np.searchsorted(dates, latest[mine], side="right") - k
+            date[mine] = np.where(place >= 0, dates[np.clip(place, 0, None)], -1)
+    return np.where(date >= 0, clock.table[np.clip(date, 0, None), slot], -1)
+
+
+def _pooled_shape(task: Task, past: Past) -> Array:
+    ahead = task.ahead(past.origin)
+    shape = task.effects.shape[task.category[past.rows]]
+    return np.asarray(shape[:, task.clock.weekday[ahead], task.clock.slot[ahead]])
+
+
+def spread(task: Task, past: Past, expected: Array) -> Array:
+    """[n, H] usual size of an error: last weeks' mean change against the day or week before.
+
+    The smaller of the two, grown with the root of the expected units.
+    """
+    clock = task.clock
+    reach = min(2 * clock.day * clock.week, max(past.origin - past.first - clock.day, 1))
+    buckets = np.arange(past.origin - reach, past.origin)
+    now, mean = past.at(buckets), past.week_at(buckets + 1)
+    sizes = []
+    for days in {1, clock.week}:
+        at = clock.back(buckets, days)
+        before = past.at(at) * np.divide(
+            mean, past.week_at(at + 1), out=np.ones_like(mean), where=past.week_at(at + 1) > 0
+        )
+        change = np.abs(now - before)
+        seen = np.isfinite(change)
+        total = np.where(seen, change, 0).sum(axis=1)
+        enough = seen.sum(axis=1) >= clock.day // 2
+        sizes.append(np.where(enough, total / np.maximum(seen.sum(axis=1), 1), np.inf))
+    level = np.maximum(past.level, 1e-9)
+    noise = np.sqrt(level * task.lump[past.rows])
+    size = np.min(sizes, axis=0)
+    size = np.where(np.isfinite(size), size, np.maximum(0.3 * level, noise))
+    size = np.maximum(size, 0.003 * level + 1e-9)
+    growth = np.sqrt(0.1 + 0.9 * np.maximum(expected, 0) / level[:, None])
+    return np.asarray(size[:, None] * np.minimum(growth, 10.0))
+
+
+def design(task: Task, past: Past, expected: Array, size: Array) -> dict[str, Array]:
+    """Columns for regressions, each broadcastable to [n, H]; NaN = not known.
+
+    Units are standardised as (units − expected) / size, so that series of all sizes are alike.
+    """
+    columns = _places(task, past)
+    columns |= _lags(task, past, expected, size)
+    columns |= _levels(task, past, expected, size)
+    columns |= _announced(task, past)
+    return columns
+
+
+def _places(task: Task, past: Past) -> dict[str, Array]:
+    clock, ahead = task.clock, task.ahead(past.origin)
+    date = clock.date[ahead]
+    row = {
+        "step": ahead - past.origin,
+        "slot": clock.slot[ahead],
+        "weekday": clock.weekday[ahead],
+    }
+    if task.days.month_day.any():
+        row |= {
+            "month_day": task.days.month_day[date],
+            "month_left": task.days.month_left[date],
+        }
+    if task.days.holiday.any():
+        row |= {"holiday": task.days.holiday[date], "festival": task.days.festival[date]}
+    columns = {name: value[None, :] for name, value in row.items()}
+    if task.category.any():
+        columns["category"] = task.category[past.rows][:, None]
+    if np.isfinite(task.attributes).any():
+        columns["price"] = task.attributes[past.rows, :1]
+    if task.launch.any():
+        age = past.origin - task.launch[past.rows]
+        columns["age"] = np.minimum(age / clock.day, 60.0)[:, None]
+    return columns
+
+
+def _lags(task: Task, past: Past, expected: Array, size: Array) -> dict[str, Array]:
+    clock, ahead = task.clock, task.ahead(past.origin)
+    columns: dict[str, Array] = {}
+    days = []
+    for k in range(1, 8):
+        value = past.at(same_time(clock, ahead, past.origin, k)) * past.effect
+        days.append((value - expected) / size)
+        columns[f"day_{k}"] = days[-1]
+    some = np.stack(days)
+    columns["days"] = _mean_seen(some)
+    columns["days_spread"] = np.sqrt(_mean_seen((some - columns["days"]) ** 2))
+    if clock.week > 1:
+        weeks = []
+        for k in range(1, 5):
+            value = past.at(same_time(clock, ahead, past.origin, k, weekly=True)) * past.effect
+            weeks.append((value - expected) / size)
+            columns[f"week_{k}"] = weeks[-1]
+        columns["weeks"] = _mean_seen(np.stack(weeks))
+    return columns
+
+
+def _mean_seen(x: Array) -> Array:
+    seen = np.isfinite(x)
+    count = seen.sum(axis=0)
+    total = np.where(seen, x, 0).sum(axis=0)
+    return np.asarray(np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0))
+
+
+def _levels(task: Task, past: Past, expected: Array, size: Array) -> dict[str, Array]:
+    clock = task.clock
+    level = np.maximum(past.level, 1e-9)
+    unit = size.mean(axis=1)
+    columns = {
+        "height": expected / level[:, None],
+        "roughness": np.log(unit / level)[:, None],
+        "month_level": np.log(np.maximum(past.month, 1e-9) / level)[:, None],
+        "effect": np.log(past.effect),
+        "pooled": _pooled_shape(task, past),
+    }
+    if (task.lump > 0).any():
+        rate = level / np.maximum(task.lump[past.rows], 1e-9)
+        columns["rate"] = np.log(np.maximum(rate, 1e-6))[:, None]
+    for name, length in (("hours", max(clock.day // 8, 1)), ("half", clock.day // 2 or 1)):
+        recent = np.arange(max(past.origin - length, 0), past.origin)
+        for days in sorted({1, clock.week}):
+            change = past.at(recent) - past.at(clock.back(recent, days))
+            columns[f"{name}_{days}"] = (_mean_seen(change.T) / unit)[:, None]
+    share = task.effects.weekday[task.category[past.rows]]
+    for days in (1, 3):
+        recent = np.arange(max(past.origin - days * clock.day, 0), past.origin)
+        value = past.at(recent) / share[:, clock.weekday[recent]]
+        columns[f"level_{days}"] = ((_mean_seen(value.T) - level) / unit)[:, None]
+    older = np.arange(max(past.origin - 2 * clock.day * clock.week, 0), past.origin)
+    half = older[: len(older) // 2]
+    if len(half):
+        columns["trend"] = ((level - _mean_seen(past.at(half).T)) / unit)[:, None]
+    return columns
+
+
+def _announced(task: Task, past: Past) -> dict[str, Array]:
+    columns: dict[str, Array] = {}
+    events, ahead = task.events, task.ahead(past.origin)
+    width = task.clock.hours
+    for kind, name in enumerate(events.kinds):
+        since, left = events.hours(past.rows, ahead, width, kind)
+        columns[f"{name}_since"], columns[f"{name}_left"] = since, left
+    return columns

@@ -1,0 +1,49 @@
+"""What a forecast is: a distribution for each product and bucket, and joint sample paths."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+
+from forecast.demand import Array
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forecast:
+    """Demand of N products in H buckets."""
+
+    ids: Array  # [N] str
+    ds: pd.Index[Any]  # [H] bucket starts
+    levels: Array  # [Q]
+    mean: Array  # float32 [N, H] expectation, units
+    quantiles: Array  # float32 [N, H, Q] non-decreasing; ≥ 0 if the history is
+    paths: Array  # float32 [K, N, H] draws, joint across time and products
+    model: Array  # [N] str: the members blended, or what a new product borrowed from
+    shift: Array | None = None  # [N] buckets by which a series ends before the panel
+    id_name: str = "product_id"
+
+    def frame(self) -> pd.DataFrame:
+        """Long frame: the id, ds, mean and a column for each level, q0.01 … q0.99."""
+        horizon = self.mean.shape[1]
+        columns: dict[str, Any] = {
+            self.id_name: np.repeat(self.ids, horizon),
+            "ds": self._stamps(),
+            "mean": self.mean.ravel(),
+        }
+        for k, level in enumerate(self.levels):
+            columns[f"q{level:g}"] = self.quantiles[:, :, k].ravel()
+        return pd.DataFrame(columns)
+
+    def _stamps(self) -> Any:
+        n, horizon = self.mean.shape
+        if self.shift is None:
+            return self.ds.take(np.tile(np.arange(horizon), n))
+        if isinstance(self.ds, pd.DatetimeIndex):
+            step = self.ds[1] - self.ds[0] if horizon > 1 else pd.Timedelta(0)
+            back = [self.ds - int(k) * step for k in self.shift]
+            return cast("Any", back[0].append(back[1:]))
+        width = int(self.ds[1] - self.ds[0]) if horizon > 1 else 1
+        return (np.asarray(self.ds)[None, :] - width * self.shift[:, None]).ravel()

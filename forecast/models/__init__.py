@@ -1,0 +1,22 @@
+"""The registry of members: a new model is one file here and one line in `MODELS`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from forecast.models.additive import Additive
+from forecast.models.boosted import Boosted
+from forecast.models.exponential import Exponential
+from forecast.models.model import Model, Prediction
+from forecast.models.seasonal import Seasonal, SeasonalNaive
+
+MODELS: dict[str, Callable[[], Model]] = {
+    "seasonal_naive": SeasonalNaive,
+    "weekly_naive": lambda: SeasonalNaive(weekly=True),
+    "seasonal": Seasonal,
+    "lightgbm": Boosted,
+    "statsmodels": Exponential,
+    "prophet": Additive,
+}
+
+__all__ = ["MODELS", "Model", "Prediction"]

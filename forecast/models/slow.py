@@ -1,0 +1,66 @@
+"""Members that fit one series at a time: the largest are fitted, the rest get the seasonal rule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from forecast.demand import Array
+from forecast.features import Task, past_of
+from forecast.models.model import Prediction
+from forecast.models.patience import each
+from forecast.models.seasonal import Seasonal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Series:
+    """One series before one origin, small enough to be sent to another process."""
+
+    flat: Array  # float [K] units freed of calendar and event effects, gaps filled
+    effect: Array  # float [H] effects to put back
+    stamps: Array  # datetime64[us] [K + H] local, or made up for an index of whole numbers
+    day: int
+    week: int
+    levels: Array
+    seed: int
+
+
+def fit_largest(
+    task: Task, fit: Callable[[Series], tuple[Array, Array] | None], *, most: int, seconds: float
+) -> list[Prediction]:
+    """Seasonal forecasts in which those of the `most` largest series are replaced by `fit`'s."""
+    predictions = Seasonal().forecast(task)
+    size = np.nanmean(np.nan_to_num(task.y[task.rows]), axis=1)
+    chosen = np.sort(np.argsort(-size, kind="stable")[:most])
+    jobs = [_series(task, task.rows[k], origin) for origin in task.origins for k in chosen]
+    found = iter(each(fit, jobs, seconds=seconds))
+    for prediction in predictions:
+        for k in chosen:
+            result = next(found)
+            if result is not None and all(np.isfinite(part).all() for part in result):
+                prediction.mean[k] = np.maximum(result[0], 0)
+                prediction.quantiles[k] = np.sort(np.maximum(result[1], 0), axis=1)
+    return predictions
+
+
+def _series(task: Task, row: Any, origin: int) -> Series:
+    past = past_of(task, np.array([row]), origin)
+    span = min(past.flat.shape[1], 8 * task.clock.day * task.clock.week)
+    flat = past.flat[0, -span:].astype(float)
+    place = np.arange(span)
+    seen = np.isfinite(flat)
+    flat = np.interp(place, place[seen], flat[seen]) if seen.any() else np.zeros(span)
+    clock, buckets = task.clock, np.arange(origin - span, origin + task.horizon)
+    minutes = clock.date[buckets] * 1440 + clock.slot[buckets] * (1440 // clock.day or 1)
+    return Series(
+        flat=flat,
+        effect=past.effect[0].astype(float),
+        stamps=np.datetime64("2024-01-01", "us") + minutes.astype("m8[m]"),
+        day=clock.day,
+        week=clock.week,
+        levels=task.levels,
+        seed=task.seed,
+    )

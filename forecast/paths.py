@@ -1,0 +1,143 @@
+"""Sample paths: quantiles of single buckets joined as past residuals were joined."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from forecast.demand import Array
+from forecast.features import Task
+
+_CHUNK = 500
+
+
+def sample_paths(
+    task: Task, mean: Array, quantiles: Array, *, n_paths: int, rng: np.random.Generator
+) -> Array:
+    """float32 [K, N, H] joint draws whose marginals are the quantiles (Schaake shuffle).
+
+    Each path copies the ranks of one past block of `horizon` buckets with the same local times, the
+    same block for every product: residuals against the level before the block and the category's
+    week. So dependence across hours and across products is that of the past (Clark et al. 2004).
+    """
+    horizon, n = task.horizon, len(task.rows)
+    starts = _blocks(task, n_paths, rng)
+    jitter = rng.random(n_paths)
+    paths = np.empty((n_paths, n, horizon), dtype=np.float32)
+    for first in range(0, n, _CHUNK):
+        chunk = slice(first, first + _CHUNK)
+        rank = _ranks(_residuals(task, task.rows[chunk], starts, rng))
+        u = (rank + jitter[:, None, None]) / n_paths
+        paths[:, chunk] = inverse_cdf(
+            u, mean[chunk], quantiles[chunk], task.levels, task.lump[task.rows[chunk]]
+        )
+    return paths
+
+
+def _blocks(task: Task, n_paths: int, rng: np.random.Generator) -> Array:
+    """First buckets of the blocks, latest first; repeated at random when the past is short."""
+    day, end = task.clock.day, task.origins[-1]
+    last = end - day * -(-task.horizon // day)
+    starts = np.arange(last, max(day, 1) - 1, -day)[:n_paths]
+    if not len(starts):
+        return np.full(n_paths, -1)
+    again = rng.choice(starts, size=n_paths - len(starts))
+    return np.concatenate([starts, again])
+
+
+def _residuals(task: Task, rows: Array, starts: Array, rng: np.random.Generator) -> Array:
+    """[K, n, H] units against level × shape × effects; noise where nothing was observed."""
+    horizon, clock = task.horizon, task.clock
+    found = rng.random((len(starts), len(rows), horizon), dtype=np.float32) * 1e-3
+    if starts[0] < 0:
+        return found
+    low, high = int(starts.min()), int(starts.max()) + horizon
+    week = clock.day * clock.week
+    begin = max(low - week, 0)
+    buckets = np.arange(begin, high)
+    factor = task.effects.factor(task.category, rows, clock.date[buckets], buckets)
+    shape = task.effects.shape[:, clock.weekday[buckets], clock.slot[buckets]]
+    flat = task.y[rows, begin:high] / factor
+    seen = np.isfinite(flat)
+    total = np.pad(np.cumsum(np.where(seen, flat, 0), axis=1, dtype=np.float64), ((0, 0), (1, 0)))
+    count = np.pad(np.cumsum(seen, axis=1), ((0, 0), (1, 0)))
+    flat /= np.maximum(shape, 1e-3)[task.category[rows]]
+    for k, start in enumerate(starts):
+        a = start - begin
+        b = max(a - week, 0)
+        level = (total[:, a] - total[:, b]) / np.maximum(count[:, a] - count[:, b], 1)
+        block = flat[:, a : a + horizon] / np.maximum(level, 1e-9)[:, None]
+        known = np.isfinite(block)
+        found[k] = np.where(known, block, 0) + found[k] * (1 + 1e4 * ~known)
+    return found
+
+
+def _ranks(residuals: Array) -> Array:
+    """[K, ...] ranks 0 … K − 1 along the first axis; the noise in the residuals breaks ties."""
+    order = np.argsort(residuals, axis=0, kind="stable")
+    ranks = np.empty(residuals.shape, dtype=np.float32)
+    place = np.arange(len(residuals), dtype=np.float32).reshape(-1, 1, 1)
+    np.put_along_axis(ranks, order, np.broadcast_to(place, residuals.shape), axis=0)
+    return ranks
+
+
+def inverse_cdf(u: Array, mean: Array, quantiles: Array, levels: Array, lump: Array) -> Array:
+    """[K, n, H] quantiles at u of distributions known at [Q] levels, [n, H, Q].
+
+    Linear between the levels; exponential beyond the last, as heavy as the mean asks for, within
+    bounds. Where even the last quantile is no order of `lump` units, single orders of that size
+    arrive as often as the mean says.
+    """
+    edge = np.concatenate([[0.0], levels]).astype(np.float32)
+    first = np.maximum(1.25 * quantiles[..., :1] - 0.25 * quantiles[..., 1:2], 0)
+    first = np.where(quantiles[..., :1] < 0, quantiles[..., :1], first)
+    knots = np.concatenate([np.minimum(first, quantiles[..., :1]), quantiles], axis=-1)
+    place = np.clip(np.searchsorted(edge, u, side="right") - 1, 0, len(edge) - 2)
+    part = np.minimum((u - edge[place]) / (edge[place + 1] - edge[place]), 1.0)
+    moved = np.moveaxis(place, 0, -1)
+    low = np.moveaxis(np.take_along_axis(knots, moved, axis=-1), -1, 0)
+    high = np.moveaxis(np.take_along_axis(knots, moved + 1, axis=-1), -1, 0)
+    ramp = low + part * (high - low)
+    excess = tail_excess(mean, knots, edge)
+    value = _stepped(u, ramp, low, high, _step(mean, knots, edge, lump))
+    top = levels[-1]
+    over = np.clip((1 - u) / (1 - top), 1e-4, 1.0)
+    value = value - np.log(over) * excess
+    size = np.where(lump > 0, lump, 0.0)[:, None]
+    none = (quantiles[..., -1] < 0.5 * size) & (quantiles[..., 0] >= 0)
+    if none.any():
+        arrives = u > 1 - mean / np.where(size > 0, size, 1.0)
+        value = np.where(none, np.where(arrives, size, 0.0), value)
+    return np.asarray(value, dtype=np.float32)
+
+
+def _step(mean: Array, knots: Array, edge: Array, lump: Array) -> Array:
+    """[n, H] probability at which units jump from 0 to the first positive quantile.
+
+    Between the last level that is 0 and the first that isn't, an order count steps and doesn't
+    climb: where, follows from the mean. NaN for series that are no counts, or never 0.
+    """
+    zero = (knots <= 0).sum(axis=-1)
+    usable = (zero > 0) & (zero < len(edge)) & (lump > 0)[:, None]
+    right = np.clip(zero, 1, len(edge) - 1)
+    parts = 0.5 * (knots[..., 1:] + knots[..., :-1]) * np.diff(edge)
+    first = np.take_along_axis(parts, right[..., None] - 1, axis=-1)[..., 0]
+    size = np.take_along_axis(knots, right[..., None], axis=-1)[..., 0]
+    slope = (knots[..., -1] - knots[..., -2]) / np.log((1 - edge[-2]) / (1 - edge[-1]))
+    beyond = (1 - edge[-1]) * (knots[..., -1] + slope)
+    wanted = mean - (parts.sum(axis=-1) - first) - beyond
+    at = edge[right] - wanted / np.where(size > 0, size, 1)
+    return np.where(usable, np.clip(at, edge[right - 1], edge[right]), np.nan)
+
+
+def _stepped(u: Array, ramp: Array, low: Array, high: Array, step: Array) -> Array:
+    climbs = (low <= 0) & (high > 0) & np.isfinite(step)
+    return np.where(climbs, np.where(u >= step, high, 0.0), ramp)
+
+
+def tail_excess(mean: Array, knots: Array, edge: Array) -> Array:
+    """[n, H] mean excess over the last knot that makes the whole distribution's mean right."""
+    inner = (0.5 * (knots[..., 1:] + knots[..., :-1]) * np.diff(edge)).sum(axis=-1)
+    rest = 1 - float(edge[-1])
+    wanted = (mean - inner) / rest - knots[..., -1]
+    slope = (knots[..., -1] - knots[..., -2]) / np.log((1 - edge[-2]) / rest)
+    return np.asarray(np.clip(wanted, 0.5 * slope, 3.0 * slope))

@@ -1,0 +1,193 @@
+"""A panel made ready for models: cleaned, offset, with calendar, events, effects and donors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from forecast.calendars import Clock, clock_of, days_of, events_of
+from forecast.clean import launches, observed
+from forecast.demand import Array, Panel
+from forecast.effects import Effects, learn_effects
+from forecast.features import Task
+
+LEVELS = np.array([0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99])
+NEW_DAYS = 14  # a product on sale for less borrows from others
+_MAX_CELLS = 25_000_000  # history cells that models look at
+_MOST_DONORS = 300
+_OWN_ORDERS = 10.0  # orders that weigh as much as the donor's level
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """A task from the end of the panel, and what turns its forecasts back into the panel's."""
+
+    task: Task
+    offset: Array  # float [N] added to every forecast; 0 unless the history has negative values
+    borrowed: Array  # [N] str: where a product without history of its own borrowed, "" = nowhere
+
+
+def prepare(
+    panel: Panel,
+    horizon: int,
+    *,
+    products: pd.DataFrame | None = None,
+    events: pd.DataFrame | None = None,
+    country: str | None = None,
+    season: int | None = None,
+    seed: int = 0,
+) -> Prepared:
+    """Clean the panel, learn its effects and let new products borrow a past."""
+    panel = _recent(panel)
+    clean = observed(panel, products=products, events=events)
+    y, offset = _positive(clean.y)
+    days = days_of(clean, horizon, country=country, events=events, season=season)
+    clock = clock_of(clean, horizon, season=season, days=days)
+    planned = events_of(clean, horizon, events, products)
+    category, similar, price = _attributes(clean, products)
+    lump = _lump(clean, y)
+    launch = launches(clean, products) if clean.orders is not None else np.zeros(len(y), dtype=int)
+    effects = learn_effects(y, clock=clock, days=days, events=planned, category=category, lump=lump)
+    y, borrowed = _borrow(y, clean.ids, clock, effects, category, similar, launch, lump)
+    task = Task(
+        y=y,
+        origins=(y.shape[1],),
+        horizon=horizon,
+        levels=LEVELS,
+        rows=np.arange(len(y)),
+        clock=clock,
+        days=days,
+        events=planned,
+        effects=effects,
+        category=category,
+        attributes=price[:, None].astype(np.float32),
+        launch=launch,
+        similar=similar,
+        lump=lump,
+        seed=seed,
+    )
+    return Prepared(task=task, offset=offset, borrowed=borrowed)
+
+
+def _recent(panel: Panel) -> Panel:
+    most = max(_MAX_CELLS // max(len(panel.ids), 1), 1500)
+    if len(panel.ds) <= most:
+        return panel
+    orders = None if panel.orders is None else panel.orders[:, -most:]
+    return replace(panel, ds=panel.ds[-most:], y=panel.y[:, -most:], orders=orders)
+
+
+def _positive(y: Array) -> tuple[Array, Array]:
+    """Series with negative values are moved up by their least value and spread."""
+    if not (y < 0).any():
+        return y, np.zeros(len(y))
+    low = np.array([np.nanmin(row) if np.isfinite(row).any() else 0.0 for row in y])
+    width = np.array([np.nanstd(row) if np.isfinite(row).any() else 0.0 for row in y])
+    offset = np.where(low < 0, low - 2 * width, 0.0)
+    return (y - offset[:, None]).astype(np.float32), offset
+
+
+def _attributes(panel: Panel, products: pd.DataFrame | None) -> tuple[Array, Array, Array]:
+    """Category codes, rows of similar products, logarithms of list prices; all [N]."""
+    n = len(panel.ids)
+    category, similar = np.zeros(n, dtype=int), np.full(n, -1)
+    price = np.full(n, np.nan)
+    if products is None:
+        return category, similar, price
+    ids = [str(i) for i in panel.ids]
+    told = products.set_index(products["product_id"].astype(str)).reindex(ids)
+    if "category" in told:
+        category = pd.factorize(told["category"].fillna("").astype(str), sort=True)[0]
+    if "similar_to" in told:
+        row_of = pd.Series(np.arange(n), index=ids)
+        alike = told["similar_to"].astype(object).where(told["similar_to"].notna(), "")
+        similar = row_of.reindex(alike.astype(str)).fillna(-1).to_numpy().astype(int)
+        similar = np.where(similar == np.arange(n), -1, similar)
+    if "list_price" in told:
+        value = pd.to_numeric(told["list_price"]).to_numpy(dtype=float, na_value=np.nan)
+        price = np.log1p(np.clip(value, 0, None))
+    return category, similar, price
+
+
+def _lump(panel: Panel, y: Array) -> Array:
+    """[N] units of a usual order; 0 for a series that is no count of rare things."""
+    if panel.orders is None:
+        zero = (y == 0).sum(axis=1) / np.maximum(np.isfinite(y).sum(axis=1), 1)
+        whole = np.array([bool((row[np.isfinite(row)] % 1 == 0).all()) for row in y])
+        size = np.array([np.median(row[row > 0]) if (row > 0).any() else 1.0 for row in y])
+        return np.where((zero > 0.3) & whole, size, 0.0)
+    seen = np.isfinite(y)
+    units = np.where(seen, y, 0).sum(axis=1, dtype=np.float64)
+    orders = np.where(seen, panel.orders, 0).sum(axis=1, dtype=np.float64)
+    everyone = units.sum() / max(orders.sum(), 1.0) or 1.0
+    return np.asarray((units + everyone) / (orders + 1.0))
+
+
+def _borrow(
+    y: Array,
+    ids: Array,
+    clock: Clock,
+    effects: Effects,
+    category: Array,
+    similar: Array,
+    launch: Array,
+    lump: Array,
+) -> tuple[Array, Array]:
+    """Give new products the past of the one they resemble, or of their category's middle.
+
+    The past is scaled by the ratio of the two in the days that they share, shrunk to 1.
+    """
+    n, length = y.shape
+    borrowed = np.full(n, "", dtype=object)
+    new = np.flatnonzero((length - launch) < NEW_DAYS * clock.day)
+    new = new[(launch[new] > 0)]
+    if not len(new):
+        return y, borrowed
+    y = y.copy()
+    old = np.setdiff1d(np.arange(n), new)
+    dates, buckets = clock.date[:length], np.arange(length)
+    pooled: dict[int, Array] = {}
+    for row in new:
+        donor, group = int(similar[row]), int(category[row])
+        alike = old[category[old] == group]
+        donors, told = (alike, "category") if len(alike) else (old, "all")
+        if donor >= 0 and donor not in new:
+            donors, told = np.array([donor]), str(ids[donor])
+        if not len(donors):
+            continue
+        if told in ("category", "all") and group not in pooled:
+            pooled[group] = _middle(y, donors[:_MOST_DONORS], effects, category, clock)
+        middle = (
+            pooled[group]
+            if told in ("category", "all")
+            else _middle(y, donors, effects, category, clock)
+        )
+        borrowed[row] = f"borrowed:{told}"
+        middle = middle * effects.factor(category, np.array([row]), dates, buckets)[0]
+        start = min(int(launch[row]), length)
+        y[row, :start] = (middle * _ratio(y[row, start:], middle[start:], lump[row]))[:start]
+    return y, borrowed
+
+
+def _ratio(own: Array, other: Array, lump: float) -> float:
+    """Own level against the donor's where both were seen, shrunk to 1."""
+    both = np.isfinite(own) & np.isfinite(other)
+    unit = lump or 1.0
+    mine, theirs = own[both].sum() / unit, other[both].sum() / unit
+    return float((mine + _OWN_ORDERS) / (theirs + _OWN_ORDERS))
+
+
+def _middle(y: Array, donors: Array, effects: Effects, category: Array, clock: Clock) -> Array:
+    """[T] mean shape of the donors' pasts, free of effects, at their median level."""
+    buckets = np.arange(y.shape[1])
+    past = y[donors] / effects.factor(category, donors, clock.date[buckets], buckets)
+    if len(past) == 1:
+        return np.asarray(past[0], dtype=np.float64)
+    seen = np.isfinite(past)
+    count = seen.sum(axis=0)
+    total = np.where(seen, past, 0).sum(axis=0, dtype=np.float64)
+    level = np.where(seen, past, 0).sum(axis=1) / np.maximum(seen.sum(axis=1), 1)
+    mean = np.divide(total, count, out=np.full(past.shape[1], np.nan), where=count > 0)
+    return np.asarray(mean * float(np.median(level)) / max(float(level.mean()), 1e-12))

@@ -1,0 +1,61 @@
+import numpy as np
+import pandas as pd
+
+from forecast.clean import gaps, launches, observed
+from forecast.demand import Panel
+
+
+def panel(y, orders=None):
+    ds = pd.date_range("2026-01-05", periods=y.shape[1], freq="h", tz="Asia/Shanghai")
+    ids = np.array([f"P{k}" for k in range(len(y))], dtype=object)
+    y = y.astype(np.float32)
+    return Panel(ids=ids, ds=ds.as_unit("us"), y=y, orders=y.copy() if orders is None else orders)
+
+
+def office(weeks=8, n=5, seed=0):
+    """Orders in office hours from Monday to Friday only."""
+    rng = np.random.default_rng(seed)
+    hour, weekday = np.arange(weeks * 168) % 24, np.arange(weeks * 168) // 24 % 7
+    open_ = (hour >= 9) & (hour < 18) & (weekday < 5)
+    return rng.poisson(20.0 * open_, (n, weeks * 168))
+
+
+def test_nights_and_closed_weekends_are_no_gaps():
+    assert not gaps(panel(office())).any()
+
+
+def test_a_silent_working_day_is_a_gap():
+    y = office()
+    y[:, 24 * 30 + 9 : 24 * 30 + 15] = 0
+    found = gaps(panel(y))
+    assert found[24 * 30 + 9 : 24 * 30 + 15].all()
+    assert found.sum() <= 6 + 24
+
+
+def test_an_outage_is_unobserved_and_not_zero_where_it_was():
+    p = panel(office())
+    events = pd.DataFrame(
+        {
+            "name": ["down"],
+            "kind": ["outage"],
+            "starts_at": [p.ds[33] + pd.Timedelta("30min")],
+            "ends_at": [p.ds[36]],
+            "product_id": ["P1"],
+            "category": [None],
+        }
+    )
+    y = observed(p, events=events).y
+    assert np.isnan(y[1, 33:36]).all()
+    assert np.isfinite(y[1, [32, 36]]).all()
+    assert np.isfinite(y[[0, 2, 3, 4]]).all()
+
+
+def test_time_before_a_launch_is_unobserved():
+    y = office()
+    y[0, :600] = 0
+    p = panel(y)
+    assert launches(p, None)[0] >= 600
+    assert not launches(p, None)[1:].any()
+    assert np.isnan(observed(p).y[0, :600]).all()
+    told = pd.DataFrame({"product_id": ["P0"], "launched_at": [p.ds[500]]})
+    assert launches(p, told)[0] == 500

@@ -1,0 +1,128 @@
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from forecast import panel_of_orders, panel_of_series
+
+STATUS = ["delivered", "failed", "cancelled", "refunded", "pending"]
+
+
+def log(rows):
+    """[(product, UTC instant, quantity, status)] -> Arrow table."""
+    frame = pd.DataFrame(rows, columns=["product_id", "ordered_at", "quantity", "status"])
+    frame["ordered_at"] = pd.to_datetime(frame["ordered_at"], utc=True).astype(
+        "datetime64[us, UTC]"
+    )
+    frame["quantity"] = frame["quantity"].astype("int64")
+    return pa.Table.from_pandas(frame.astype({"product_id": str, "status": str}))
+
+
+def oracle(table, ids, panel, step):
+    frame = table.to_pandas()
+    frame = frame[frame["status"] != "cancelled"]
+    y = np.zeros(panel.y.shape)
+    for row, product in enumerate(ids):
+        for column, start in enumerate(panel.ds):
+            inside = (frame["ordered_at"] >= start) & (frame["ordered_at"] < start + step)
+            y[row, column] = frame.loc[inside & (frame["product_id"] == product), "quantity"].sum()
+    return y
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    zone=st.sampled_from(["Asia/Shanghai", "Asia/Kolkata", "Europe/London", "America/New_York"]),
+    freq=st.sampled_from(["15min", "30min", "1h"]),
+    seed=st.integers(0, 1000),
+)
+def test_buckets_hold_what_a_loop_over_the_orders_finds(zone, freq, seed):
+    rng = np.random.default_rng(seed)
+    end = pd.Timestamp("2026-03-30T00:00", tz=zone)
+    minutes = rng.integers(0, 30 * 60, size=40)
+    rows = [
+        (rng.choice(["A", "NA", "x"]), end - pd.Timedelta(minutes=int(m)), q, rng.choice(STATUS))
+        for m, q in zip(minutes, rng.integers(1, 9, size=40), strict=True)
+    ]
+    table = log(rows)
+    panel = panel_of_orders(
+        table, ["NA", "A", "B"], freq=freq, tz=zone, as_of=end, history=pd.Timedelta("30h")
+    )
+    step = pd.Timedelta(freq)
+    assert panel.future(1)[0] == end
+    assert (panel.ds.minute % (step / pd.Timedelta("1min")) == 0).all()
+    assert panel.ds[0] + pd.Timedelta("30h") == end
+    np.testing.assert_array_equal(panel.y, oracle(table, ["NA", "A", "B"], panel, step))
+    assert not panel.y[2].any()
+
+
+@pytest.mark.parametrize(("day", "hours"), [("2026-03-29", 23), ("2026-10-25", 25)])
+def test_days_of_a_clock_change_have_23_and_25_buckets(day, hours):
+    zone = "Europe/London"
+    end = (pd.Timestamp(day) + pd.Timedelta("1D")).tz_localize(zone)
+    panel = panel_of_orders(
+        log([("A", end - pd.Timedelta("1h"), 2, "delivered")]),
+        ["A"],
+        freq="1h",
+        tz=zone,
+        as_of=end,
+        history=pd.Timedelta("3D"),
+    )
+    assert (panel.ds.strftime("%Y-%m-%d") == day).sum() == hours
+
+
+def test_a_bucket_that_as_of_cuts_is_not_observed():
+    as_of = pd.Timestamp("2026-01-05T10:20", tz="Asia/Kolkata")
+    table = log([("A", as_of - pd.Timedelta(t), 3, "delivered") for t in ("10min", "2h")])
+    panel = panel_of_orders(
+        table, ["A"], freq="1h", tz="Asia/Kolkata", as_of=as_of, history=pd.Timedelta("5h")
+    )
+    assert panel.future(1)[0] == pd.Timestamp("2026-01-05T11:00", tz="Asia/Kolkata")
+    assert np.isnan(panel.y[0, -1])
+    assert np.isfinite(panel.y[0, :-1]).all()
+
+
+def test_a_stray_old_order_does_not_stretch_the_history():
+    as_of = pd.Timestamp("2026-01-05", tz="UTC")
+    recent = [("A", as_of - pd.Timedelta(hours=k), 1, "delivered") for k in range(1, 24 * 60)]
+    table = log([("A", as_of - pd.Timedelta("300D"), 1, "delivered"), *recent])
+    panel = panel_of_orders(table, ["A"], freq="1h", tz="UTC", as_of=as_of)
+    assert len(panel.ds) == 24 * 60 - 1
+
+
+def test_no_order_at_all_still_gives_every_product_a_row():
+    as_of = pd.Timestamp("2026-01-05", tz="UTC")
+    panel = panel_of_orders(log([]), ["A", "B"], freq="1h", tz="UTC", as_of=as_of)
+    assert len(panel.y) == 2
+    assert np.isnan(panel.y).all()
+
+
+def test_a_naive_as_of_is_refused():
+    with pytest.raises(ValueError, match="no time zone"):
+        panel_of_orders(log([]), ["A"], freq="1h", tz="UTC", as_of=pd.Timestamp("2026-01-05"))
+
+
+def test_a_missing_bucket_of_a_series_is_unobserved():
+    frame = pd.DataFrame({"unique_id": ["a", "a", "b"], "ds": [1, 3, 3], "y": [1.0, 2.0, -5.0]})
+    panel = panel_of_series(frame, freq="1")
+    np.testing.assert_array_equal(panel.y, [[1, np.nan, 2], [np.nan, np.nan, -5]])
+    assert list(panel.future(2)) == [4, 5]
+
+
+def test_a_series_that_ends_long_before_the_others_is_forecast_from_its_own_end():
+    frame = pd.concat(
+        [
+            pd.DataFrame({"unique_id": "short", "ds": np.arange(1, 101), "y": 1.0}),
+            pd.DataFrame({"unique_id": "long", "ds": np.arange(1, 201), "y": 1.0}),
+        ]
+    )
+    panel = panel_of_series(frame, freq="1", season=24)
+    assert list(panel.shift) == [100, 0]
+    assert np.isfinite(panel.y[:, -100:]).all()
+
+
+def test_a_bucket_told_twice_is_refused():
+    frame = pd.DataFrame({"unique_id": ["a", "a"], "ds": [1, 1], "y": [1.0, 2.0]})
+    with pytest.raises(ValueError, match="twice"):
+        panel_of_series(frame, freq="1")

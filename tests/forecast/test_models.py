@@ -1,0 +1,67 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from forecast.backtest import head
+from forecast.demand import Panel
+from forecast.models import MODELS
+from forecast.tasks import prepare
+from tests.forecast import market
+
+SLOW = {"prophet", "statsmodels"}
+
+
+def task(panel, horizon=24, **known):
+    return prepare(panel, horizon, **known).task
+
+
+@pytest.fixture(scope="module")
+def panels():
+    counts = market.panel(n=4, days=30)
+    y = counts.y.copy()
+    y[1] = (y[1] > 14) * 3.0  # rare orders
+    y[2, 100:130] = np.nan  # unobserved
+    return Panel(ids=counts.ids, ds=counts.ds, y=y, orders=np.nan_to_num(y))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_quantiles_are_sorted_finite_and_no_demand_is_negative(name, panels):
+    t = task(panels)
+    [found] = MODELS[name]().forecast(t)
+    assert found.quantiles.shape == (4, 24, 13)
+    assert np.isfinite(found.quantiles).all()
+    assert np.isfinite(found.mean).all()
+    assert (found.quantiles >= 0).all()
+    assert (found.mean >= 0).all()
+    assert (np.diff(found.quantiles, axis=2) >= 0).all()
+
+
+@pytest.mark.parametrize("name", sorted(set(MODELS) - SLOW))
+def test_nothing_at_or_after_an_origin_is_used(name, panels):
+    whole = task(panels)
+    origin = len(panels.ds) - 48
+    other = whole.y.copy()
+    other[:, origin:] = 1e4
+    [a] = MODELS[name]().forecast(replace(whole, origins=(origin,)))
+    [b] = MODELS[name]().forecast(replace(whole, origins=(origin,), y=other))
+    np.testing.assert_array_equal(a.quantiles, b.quantiles)
+
+
+@pytest.mark.parametrize("name", sorted(set(MODELS) - SLOW))
+@pytest.mark.parametrize("days", [0, 1, 2, 5, 15])
+def test_a_short_past_still_gives_a_forecast(name, days):
+    short = head(market.panel(n=2, days=20), max(24 * days, 3))
+    [found] = MODELS[name]().forecast(task(short))
+    assert np.isfinite(found.quantiles).all()
+
+
+@pytest.mark.parametrize("name", sorted(set(MODELS) - SLOW))
+def test_on_plain_seasonal_demand_half_of_it_lies_below_the_median(name):
+    whole = market.panel(n=8, days=50, seed=3)
+    past = head(whole, 24 * 47)
+    [found] = MODELS[name]().forecast(task(past, 72))
+    actual = whole.y[:, 24 * 47 :]
+    below = (actual < found.quantiles[:, :, 6]).mean()
+    assert 0.35 < below < 0.62
+    assert 0.75 < found.mean.sum() / actual.sum() < 1.3

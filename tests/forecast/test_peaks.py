@@ -1,0 +1,74 @@
+import numpy as np
+import pandas as pd
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from forecast import LEVELS, Forecast, Panel, find_peaks
+from tests.forecast import market
+
+
+def made(seed, n=3, horizon=12, k=9):
+    rng = np.random.default_rng(seed)
+    past = market.panel(n=n, days=30, seed=seed)
+    quantiles = np.sort(rng.gamma(2, 8, (n, horizon, len(LEVELS))), axis=2).astype(np.float32)
+    return past, Forecast(
+        ids=past.ids,
+        ds=past.future(horizon),
+        levels=LEVELS,
+        mean=quantiles.mean(axis=2),
+        quantiles=quantiles,
+        paths=rng.gamma(2, 8, (k, n, horizon)).astype(np.float32),
+        model=np.array(["x"] * n, dtype=object),
+    )
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 10_000))
+def test_peaks_are_what_a_loop_over_the_buckets_finds(seed):
+    past, result = made(seed)
+    wanted = []
+    for i in range(len(result.ids)):
+        limit = np.quantile(past.y[i, -28 * 24 :], 0.9)
+        h = 0
+        while h < 12:
+            if result.quantiles[i, h, 6] <= limit:
+                h += 1
+                continue
+            start = h
+            while h < 12 and result.quantiles[i, h, 6] > limit:
+                h += 1
+            paths = result.paths[:, i, start:h]
+            top = start + int(np.argmax(result.quantiles[i, start:h, 6]))
+            wanted.append(
+                (
+                    result.ids[i],
+                    result.ds[start],
+                    result.ds[h - 1] + pd.Timedelta("1h"),
+                    result.ds[top],
+                    result.mean[i, start:h].sum(),
+                    np.quantile(paths.sum(axis=1), 0.95),
+                    (paths > limit).any(axis=1).mean(),
+                )
+            )
+    found = find_peaks(result, past)
+    assert len(found) == len(wanted)
+    for row, expected in zip(found.itertuples(index=False), wanted, strict=True):
+        assert tuple(row[:4]) == expected[:4]
+        np.testing.assert_allclose(row[4:7], expected[4:], rtol=1e-5)
+
+
+def test_causes_come_from_events_and_the_calendar():
+    past, result = made(1)
+    quantiles = np.full_like(result.quantiles, 1e4)
+    high = Forecast(**{**vars(result), "quantiles": quantiles})
+    release = market.events([("release", result.ds[3], 2, "P1", None)])
+    found = find_peaks(high, past, release).set_index("product_id")["cause"]
+    assert found["P1"] == "release"
+    assert found["P0"] != "release"
+
+
+def test_an_unobserved_product_has_no_peak():
+    past, result = made(2)
+    y = np.full_like(past.y, np.nan)
+    nothing = Panel(ids=past.ids, ds=past.ds, y=y, orders=past.orders)
+    assert find_peaks(result, nothing).empty
