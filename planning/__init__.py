@@ -1,0 +1,1 @@
+"""Supply planning: forecasts and offers -> plan -> replay, exports, the scheduled job."""

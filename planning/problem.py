@@ -1,0 +1,297 @@
+"""The nouns of planning, as arrays: who sells what, who ordered what, what is pre-allocated.
+
+Instants are seconds since the Unix epoch (UTC, float64); durations are seconds; money is in the
+workspace's one currency. Products, suppliers and offers are numbered by their row in the tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+Array = npt.NDArray[Any]
+Tables = Mapping[str, pd.DataFrame]
+
+HOUR = 3600.0
+DAY = 86400.0
+
+
+def epoch(stamps: pd.Series | pd.DatetimeIndex) -> Array:
+    """Aware timestamps -> float64 seconds since the Unix epoch, NaN where missing."""
+    index = pd.DatetimeIndex(stamps).as_unit("us")
+    if index.tz is None:
+        raise ValueError("timestamps without a time zone have no place on the time line")
+    seconds = index.tz_convert("UTC").asi8 / 1e6
+    return np.where(index.isna(), np.nan, seconds)
+
+
+def instant(seconds: float, tz: str) -> pd.Timestamp:
+    """One instant in local time, to the microsecond."""
+    return pd.Timestamp(round(seconds * 1e6), unit="us", tz="UTC").tz_convert(tz)
+
+
+def instants(seconds: Array, tz: str) -> pd.DatetimeIndex:
+    """[L] seconds since the epoch -> [L] aware timestamps in `tz`, to the microsecond."""
+    micros = np.round(np.asarray(seconds, dtype=float) * 1e6).astype("int64")
+    return pd.DatetimeIndex(micros.view("M8[us]"), tz="UTC").tz_convert(tz)
+
+
+def stream(seed: int, *purpose: int) -> np.random.Generator:
+    """A generator of its own for each purpose of a seed; no two share a sequence."""
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=purpose))
+
+
+def clock_hours(seconds: Array, tz: str) -> Array:
+    """[L] instants -> [L] starts of the local clock hours that hold them."""
+    local = instants(seconds, tz)
+    past = local.minute * 60 + local.second + local.microsecond / 1e6
+    hours: Array = np.asarray(seconds, dtype=float) - np.asarray(past, dtype=float)
+    return hours
+
+
+@dataclass(frozen=True, kw_only=True)
+class Market:
+    """Products [N], suppliers [S], offers [O], price tiers [J] and stock [B] in array form."""
+
+    tz: str
+    product_ids: Array  # [N] str
+    direct: Array  # [N] bool: direct top-up, a slot lives within one clock hour
+    shelf_life: Array  # [N] seconds; inf = no limit
+    supplier_ids: Array  # [S] str
+    qualified_until: Array  # [S] first instant without a valid licence; -inf = never licensed
+    max_share: Array  # [S] of a plan's money; inf = no limit
+    credit_limit: Array  # [S] money per plan; inf = no limit
+    channels: Array  # [S] int: spot channels
+    offer_supplier: Array  # [O] int: row in suppliers
+    offer_product: Array  # [O] int: row in products
+    unit_cost: Array  # [O] money
+    spot_unit_cost: Array  # [O] money
+    min_order_qty: Array  # [O] int units
+    pack_size: Array  # [O] int units
+    lead_time: Array  # [O] seconds
+    max_units: Array  # [O] units per plan; inf = no limit
+    max_units_per_hour: Array  # [O] units becoming available in a clock hour; inf = no limit
+    fill_rate: Array  # [O] (0, 1]
+    spot_minutes: Array  # [O] mean service time of a spot order
+    loss_rate: Array  # [O] share of unit cost lost on an unused unit
+    tier_offer: Array  # [J] int: row in offers
+    tier_min_qty: Array  # [J] units of a line that earn the price
+    tier_unit_cost: Array  # [J] money
+    stock_product: Array  # [B] int
+    stock_supplier: Array  # [B] int, -1 = supplier no longer listed
+    stock_units: Array  # [B] int
+    stock_expires: Array  # [B] instant; inf = never
+
+    def offer_rows(self) -> dict[tuple[str, str], int]:
+        """(supplier_id, product_id) -> row in offers."""
+        suppliers = self.supplier_ids[self.offer_supplier]
+        products = self.product_ids[self.offer_product]
+        return {pair: row for row, pair in enumerate(zip(suppliers, products, strict=True))}
+
+    def line_cost(self, offer: Array, units: Array) -> Array:
+        """Unit price [L] of lines of `units` [L] at `offer` [L], tiers considered (all-units)."""
+        cost = self.unit_cost[offer].astype(float)
+        for row in np.flatnonzero(np.isin(self.tier_offer, offer)):
+            reached = (offer == self.tier_offer[row]) & (units >= self.tier_min_qty[row])
+            cost = np.where(reached, np.minimum(cost, self.tier_unit_cost[row]), cost)
+        return cost
+
+
+@dataclass(frozen=True, kw_only=True)
+class Orders:
+    """Orders [M] in order of arrival."""
+
+    at: Array  # [M] instant, non-decreasing
+    product: Array  # [M] int32 row in products
+    quantity: Array  # [M] int64 units
+    segment: Array  # [M] int8: row in SEGMENTS
+
+    def __len__(self) -> int:
+        return len(self.at)
+
+
+SEGMENTS = ("individual", "distributor", "enterprise")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Plan lines [L]: pre-allocations at offers."""
+
+    offer: Array  # [L] int: row in offers
+    order_by: Array  # [L] instant
+    available_from: Array  # [L] instant
+    available_to: Array  # [L] instant
+    units: Array  # [L] int64
+    unit_cost: Array  # [L] money
+
+    def __len__(self) -> int:
+        return len(self.offer)
+
+    @classmethod
+    def empty(cls) -> Plan:
+        """Buy nothing ahead: everything goes to spot."""
+        none = np.empty(0)
+        rows = np.empty(0, dtype="int64")
+        return cls(
+            offer=rows,
+            order_by=none,
+            available_from=none,
+            available_to=none,
+            units=rows,
+            unit_cost=none,
+        )
+
+
+def _rows(ids: pd.Series, known: pd.Series, what: str) -> Array:
+    rows: Array = pd.Index(known).get_indexer(pd.Index(ids))
+    if (rows < 0).any():
+        raise ValueError(f"{what} {ids[rows < 0].iloc[0]!r} is not listed")
+    return rows
+
+
+def _limit(column: pd.Series) -> Array:
+    return column.astype(float).fillna(np.inf).to_numpy()
+
+
+def _qualified_until(suppliers: pd.DataFrame, tz: str) -> Array:
+    """The end of the licence's last local day; -inf without a number or a date."""
+    last_day = pd.to_datetime(suppliers["licence_valid_until"])
+    ends = (last_day + pd.Timedelta(days=1)).dt.tz_localize(
+        tz, ambiguous=True, nonexistent="shift_forward"
+    )
+    licensed = suppliers["licence_no"].notna() & last_day.notna()
+    return np.where(licensed, np.nan_to_num(epoch(ends), nan=-np.inf), -np.inf)
+
+
+def market(tables: Tables, tz: str) -> Market:
+    """Checked tables (docs/formats.md's names, typed, missing = NA) -> arrays.
+
+    Raises
+    ------
+    ValueError
+        When an offer, tier or stock row names a product or supplier that isn't listed; the
+        reader of tables quarantines such rows beforehand.
+    """
+    products, suppliers, offers = tables["products"], tables["suppliers"], tables["offers"]
+    tiers, stock = tables["price_tiers"], tables["stock"]
+    key = ["supplier_id", "product_id"]
+    offer_keys = pd.MultiIndex.from_frame(offers[key])
+    tier_offer = offer_keys.get_indexer(pd.MultiIndex.from_frame(tiers[key]))
+    if (tier_offer < 0).any():
+        raise ValueError("a price tier names an offer that isn't listed")
+    expires = epoch(stock["expires_at"])
+    return Market(
+        tz=tz,
+        product_ids=products["product_id"].to_numpy(dtype=object),
+        direct=(products["fulfilment"] == "direct").to_numpy(),
+        shelf_life=_limit(products["shelf_life_days"]) * DAY,
+        supplier_ids=suppliers["supplier_id"].to_numpy(dtype=object),
+        qualified_until=_qualified_until(suppliers, tz),
+        max_share=_limit(suppliers["max_share"]),
+        credit_limit=_limit(suppliers["credit_limit"]),
+        channels=suppliers["spot_channels"].to_numpy(dtype="int64"),
+        offer_supplier=_rows(offers["supplier_id"], suppliers["supplier_id"], "supplier"),
+        offer_product=_rows(offers["product_id"], products["product_id"], "product"),
+        unit_cost=offers["unit_cost"].to_numpy(dtype=float),
+        spot_unit_cost=offers["spot_unit_cost"].to_numpy(dtype=float),
+        min_order_qty=offers["min_order_qty"].to_numpy(dtype="int64"),
+        pack_size=offers["pack_size"].to_numpy(dtype="int64"),
+        lead_time=offers["lead_time_minutes"].to_numpy(dtype=float) * 60,
+        max_units=_limit(offers["max_units"]),
+        max_units_per_hour=_limit(offers["max_units_per_hour"]),
+        fill_rate=offers["fill_rate"].to_numpy(dtype=float),
+        spot_minutes=offers["spot_minutes"].to_numpy(dtype=float),
+        loss_rate=offers["loss_rate_if_unused"].to_numpy(dtype=float),
+        tier_offer=tier_offer,
+        tier_min_qty=tiers["min_qty"].to_numpy(dtype=float),
+        tier_unit_cost=tiers["unit_cost"].to_numpy(dtype=float),
+        stock_product=_rows(stock["product_id"], products["product_id"], "product"),
+        stock_supplier=pd.Index(suppliers["supplier_id"]).get_indexer(
+            pd.Index(stock["supplier_id"])
+        ),
+        stock_units=stock["units"].to_numpy(dtype="int64"),
+        stock_expires=np.where(np.isnan(expires), np.inf, expires),
+    )
+
+
+def orders(frame: pd.DataFrame, products: Array) -> Orders:
+    """Order rows (product_id, ordered_at, quantity, status, segment) -> arrivals, cancelled out.
+
+    Rows with equal instants keep their order in the frame; no segment means individual.
+
+    Raises
+    ------
+    ValueError
+        When a row names an unlisted product or segment.
+    """
+    rows = frame[frame["status"] != "cancelled"]
+    at = epoch(rows["ordered_at"])
+    by_time = np.argsort(at, kind="stable")
+    segments = rows["segment"].astype(object).fillna(SEGMENTS[0])
+    segment = _rows(segments, pd.Series(SEGMENTS), "segment")
+    product = _rows(rows["product_id"], pd.Series(products), "product")
+    return Orders(
+        at=at[by_time],
+        product=product[by_time].astype("int32"),
+        quantity=rows["quantity"].to_numpy(dtype="int64")[by_time],
+        segment=segment[by_time].astype("int8"),
+    )
+
+
+LINE_COLUMNS = (
+    "line_id",
+    "supplier_id",
+    "product_id",
+    "order_by",
+    "available_from",
+    "available_to",
+    "units",
+    "unit_cost",
+    "reason",
+)
+
+
+def lines(plan: Plan, market: Market, reasons: list[str]) -> pd.DataFrame:
+    """A plan as the rows of plan.csv: local aware stamps, one reason a line."""
+    return pd.DataFrame(
+        {
+            "line_id": [f"L{row:06d}" for row in range(1, len(plan) + 1)],
+            "supplier_id": market.supplier_ids[market.offer_supplier[plan.offer]],
+            "product_id": market.product_ids[market.offer_product[plan.offer]],
+            "order_by": instants(plan.order_by, market.tz),
+            "available_from": instants(plan.available_from, market.tz),
+            "available_to": instants(plan.available_to, market.tz),
+            "units": plan.units.astype("int64"),
+            "unit_cost": plan.unit_cost.astype(float),
+            "reason": reasons,
+        },
+        columns=list(LINE_COLUMNS),
+    )
+
+
+def plan_of(frame: pd.DataFrame, market: Market) -> Plan:
+    """The rows of plan.csv (typed) -> a plan.
+
+    Raises
+    ------
+    ValueError
+        When a line names an offer that doesn't exist.
+    """
+    known = market.offer_rows()
+    pairs = list(zip(frame["supplier_id"], frame["product_id"], strict=True))
+    missing = [pair for pair in pairs if pair not in known]
+    if missing:
+        raise ValueError(f"supplier {missing[0][0]!r} makes no offer for product {missing[0][1]!r}")
+    return Plan(
+        offer=np.array([known[pair] for pair in pairs], dtype="int64"),
+        order_by=epoch(frame["order_by"]),
+        available_from=epoch(frame["available_from"]),
+        available_to=epoch(frame["available_to"]),
+        units=frame["units"].to_numpy(dtype="int64"),
+        unit_cost=frame["unit_cost"].to_numpy(dtype=float),
+    )

@@ -1,0 +1,23 @@
+"""Tables read, checked and quarantined: one contract between the user's files and the rest."""
+
+from planning.tables.problems import InputRefused
+from planning.tables.read import (
+    Inputs,
+    OrderLog,
+    fingerprint,
+    read_orders,
+    read_plan,
+    read_workspace,
+)
+from planning.tables.stage import Counts
+
+__all__ = [
+    "Counts",
+    "InputRefused",
+    "Inputs",
+    "OrderLog",
+    "fingerprint",
+    "read_orders",
+    "read_plan",
+    "read_workspace",
+]

@@ -1,0 +1,392 @@
+"""`peakahead.toml`: what it may say, read once, every mistake told at once."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import math
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
+
+import pandas as pd
+import sqlalchemy as sa
+
+from planning.problem import SEGMENTS
+from planning.schema import TABLES
+
+FILE = "peakahead.toml"
+FREQS = ("15min", "30min", "1h")
+FORMATS = ("xlsx", "csv", "json")
+LANGUAGES = ("en", "zh")
+MOST_DAYS_AHEAD = 92
+
+
+class ConfigError(ValueError):
+    """The configuration or an option is wrong; the message tells every mistake in full."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workspace:
+    """A folder of tables and what its `peakahead.toml` says about them."""
+
+    root: Path
+    timezone: str
+    sources: Mapping[str, str] = field(
+        repr=False
+    )  # table -> absolute path or glob, or the URL of the orders
+    orders_query: str | None
+    renames: Mapping[str, Mapping[str, str]]  # table -> our column -> theirs
+    max_quarantine_share: float
+    freq: str
+    horizon: pd.Timedelta
+    working_capital: float
+    target_minutes: float
+    target_share: float
+    delay_cost_per_minute: float
+    capital_cost_per_year: float
+    segment_weight: Mapping[str, float]
+    export_formats: tuple[str, ...]
+    language: str
+    store_url: str = field(repr=False)  # may hold a password, as sources may
+    config_sha256: str  # of what the file says, whatever its layout and comments
+
+
+def is_url(source: str) -> bool:
+    """Whether a source is a database's address rather than a file's."""
+    return re.match(r"[A-Za-z][A-Za-z0-9+_]*://", source) is not None
+
+
+def masked(url: str) -> str:
+    """Return a database's address without its password."""
+    parsed = sa.make_url(url)
+    hidden = {key: "***" for key in parsed.query if "pass" in key.lower()}
+    return parsed.update_query_dict(hidden).render_as_string(hide_password=True)
+
+
+def _nearest(word: str, known: tuple[str, ...]) -> str:
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+class _Section:
+    """One table of the file; notes each mistake under the key's full name."""
+
+    def __init__(self, content: object, name: str, problems: list[str]) -> None:
+        self.name, self.problems = name, problems
+        self.seen: set[str] = set()
+        self.content: dict[str, Any] = {}
+        if isinstance(content, dict):
+            self.content = content
+        else:
+            self.wrong("", content, "a table of keys")
+
+    def wrong(self, key: str, came: object, needed: str) -> None:
+        """Note what came under `key` and what was needed."""
+        name = ".".join(part for part in (self.name, key) if part)
+        self.problems.append(f"{name} = {came!r}: must be {needed}")
+
+    def value(self, key: str, default: object, valid: Callable[[Any], bool], needed: str) -> Any:
+        """Return the value of `key`, or the default where it is absent or wrong."""
+        self.seen.add(key)
+        if key not in self.content:
+            if default is None:
+                self.problems.append(f"{self.name}.{key} is missing: add {needed}")
+            return default
+        came = self.content[key]
+        if valid(came):
+            return came
+        self.wrong(key, came, needed)
+        return default
+
+    def number(
+        self, key: str, default: float | None, low: float, high: float, *, above: bool = False
+    ) -> float:
+        """Return a number between `low` (excluded if `above`) and `high`."""
+        least = f"above {low:g}" if above else f"{low:g} or more"
+        needed = f"a number, {least}" + (f", at most {high:g}" if math.isfinite(high) else "")
+
+        def valid(came: object) -> bool:
+            is_number = isinstance(came, int | float) and not isinstance(came, bool)
+            if not is_number or not math.isfinite(came):  # type: ignore[arg-type]
+                return False
+            return (low < came if above else low <= came) and came <= high  # type: ignore[operator]
+
+        value = self.value(key, default, valid, needed)
+        return math.nan if value is None else float(value)
+
+    def text(self, key: str, default: str | None, needed: str) -> str:
+        """Return a text that isn't blank."""
+        return self.value(key, default, _is_text, needed) or ""
+
+    def choice(self, key: str, default: str, choices: tuple[str, ...]) -> str:
+        """Return one of `choices`."""
+        needed = "one of " + ", ".join(f'"{choice}"' for choice in choices)
+        value: str = self.value(key, default, lambda came: came in choices, needed)
+        return value
+
+    def section(self, key: str) -> _Section:
+        """Return the sub-table `key`, empty where it is absent."""
+        self.seen.add(key)
+        name = ".".join(part for part in (self.name, key) if part)
+        return _Section(self.content.get(key, {}), name, self.problems)
+
+    def close(self) -> None:
+        """Note every key that nobody asked for."""
+        known = tuple(sorted(self.seen))
+        where = f"in [{self.name}]" if self.name else "as a section"
+        for key in self.content:
+            if key not in self.seen:
+                allowed = f"; allowed: {', '.join(known)}"
+                self.problems.append(
+                    f"unknown key {key!r} {where}{_nearest(key, known) or allowed}"
+                )
+
+
+def _is_text(came: object) -> bool:
+    return isinstance(came, str) and came.strip() != "" and "\x00" not in came
+
+
+def _is_zone(name: object) -> bool:
+    try:
+        return isinstance(name, str) and ZoneInfo(name) is not None
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+
+
+def _timezone(data: _Section) -> str:
+    given = data.content.get("timezone")
+    near = _nearest(given, tuple(available_timezones())) if isinstance(given, str) else ""
+    needed = f'an IANA time zone such as "Asia/Shanghai"{near}'
+    return data.value("timezone", None, _is_zone, needed) or "UTC"
+
+
+def _source(data: _Section, table: str, root: Path) -> str | None:
+    """Absolute path, glob or URL of a table; None for an optional table that isn't there."""
+    spec = TABLES[table]
+    needed = "the path of a .parquet, .csv or .csv.gz file, or a glob of such files"
+    if table not in data.content and spec.default is not None:
+        data.seen.add(table)
+        default = root / spec.default
+        return str(default) if default.exists() else None
+    given = data.text(table, None, needed)
+    if is_url(given):
+        if table != "orders":
+            data.wrong(table, _masked(given), f"{needed} (only orders may come from a database)")
+        return given
+    return str(root / given)
+
+
+def _masked(url: str) -> str:
+    """`url` without its password."""
+    return re.sub(r"(://[^:/@]*:).*(?=@)", r"\1***", url)
+
+
+def _sources(data: _Section, root: Path) -> tuple[dict[str, str], str | None]:
+    found = {table: _source(data, table, root) for table in TABLES}
+    sources = {table: source for table, source in found.items() if source is not None}
+    query = data.text("orders_query", "", "the SQL query that returns the orders") or None
+    from_database = is_url(sources["orders"])
+    if from_database and query is None and "orders_query" not in data.content:
+        data.problems.append(
+            "data.orders_query is missing: orders is a database, so say which query returns them"
+        )
+    if query is not None and not from_database:
+        data.problems.append(
+            "data.orders_query is given but data.orders is a file: drop one of the two"
+        )
+    return sources, query
+
+
+def _renames(data: _Section) -> dict[str, Mapping[str, str]]:
+    columns = data.section("columns")
+    renames: dict[str, Mapping[str, str]] = {}
+    for name, table in TABLES.items():
+        section = columns.section(name)
+        section.seen.update(table.names)
+        for ours, theirs in section.content.items():
+            if ours in table.names and not _is_text(theirs):
+                section.wrong(ours, theirs, "the name of a column in your file")
+        section.close()
+        renames[name] = MappingProxyType(dict(section.content))
+    columns.close()
+    return renames
+
+
+_MINUTES = {"min": 1, "h": 60, "d": 1440}
+
+
+def _horizon(forecast: _Section, freq: str) -> pd.Timedelta:
+    needed = (
+        f'a whole number of {freq} buckets such as "72h", "90min" or "3d", '
+        f"at most {MOST_DAYS_AHEAD} days"
+    )
+
+    def length(text: object) -> pd.Timedelta | None:
+        match = re.fullmatch(r"([1-9]\d{0,5})(min|h|d)", text) if isinstance(text, str) else None
+        if match is None:
+            return None
+        return pd.Timedelta(minutes=int(match[1]) * _MINUTES[match[2]])
+
+    def valid(text: object) -> bool:
+        wanted = length(text)
+        return (
+            wanted is not None
+            and wanted <= pd.Timedelta(days=MOST_DAYS_AHEAD)
+            and wanted % pd.Timedelta(freq) == pd.Timedelta(0)
+        )
+
+    return length(forecast.value("horizon", "72h", valid, needed)) or pd.Timedelta(hours=72)
+
+
+def _weights(planning: _Section) -> Mapping[str, float]:
+    section = planning.section("segment_weight")
+    weights = {name: section.number(name, 1.0, 0, 1e6) for name in SEGMENTS}
+    section.close()
+    return MappingProxyType(weights)
+
+
+def _formats(export: _Section) -> tuple[str, ...]:
+    def valid(came: object) -> bool:
+        return (
+            isinstance(came, list)
+            and len(came) > 0
+            and all(isinstance(one, str) and one in FORMATS for one in came)
+            and len(set(came)) == len(came)
+        )
+
+    needed = "a list of some of " + ", ".join(f'"{name}"' for name in FORMATS)
+    return tuple(export.value("formats", list(FORMATS), valid, needed))
+
+
+def _store_url(store: _Section, root: Path) -> str:
+    """Address of the ledger; a relative SQLite path starts at the workspace."""
+    needed = '"sqlite:///file.db" or "postgresql+psycopg://user:password@host/database"'
+    given = store.text("url", "sqlite:///peakahead.db", needed)
+    try:
+        url = sa.make_url(given)
+    except (sa.exc.ArgumentError, ValueError):
+        store.wrong("url", _masked(given), needed)
+        return given
+    if url.drivername == "sqlite" and url.database and url.database != ":memory:":
+        return f"sqlite:///{root / url.database}"
+    if url.drivername in ("postgresql", "postgresql+psycopg") and url.database:
+        url = url.set(drivername="postgresql+psycopg")
+        return url.render_as_string(hide_password=False)
+    store.wrong("url", _masked(given), needed)
+    return given
+
+
+def _document(root: Path) -> dict[str, Any]:
+    path = root / FILE
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(
+            f"{path}: cannot be read ({error.strerror}); a workspace is a folder with a "
+            f"{FILE}: name one with --workspace, or make a sample with `peakahead init DIR`"
+        ) from error
+    try:
+        return tomllib.loads(content.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: is not UTF-8 text: save it as UTF-8") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: is not TOML: {error}") from error
+
+
+def load_workspace(root: Path) -> Workspace:
+    """Read and check `root`/peakahead.toml.
+
+    Raises
+    ------
+    ConfigError
+        Naming every key that is unknown, missing or wrong, with what is allowed.
+    """
+    root = Path(root).absolute()
+    document = _document(root)
+    problems: list[str] = []
+    top = _Section(document, "", problems)
+    workspace = _workspace(top, root, document)
+    top.close()
+    if problems:
+        listed = "".join(f"\n  {problem}" for problem in problems)
+        raise ConfigError(f"{root / FILE}: {len(problems)} to correct{listed}")
+    return workspace
+
+
+def _workspace(top: _Section, root: Path, document: dict[str, Any]) -> Workspace:
+    data, forecast, planning = (top.section(name) for name in ("data", "forecast", "planning"))
+    export, store = top.section("export"), top.section("store")
+    sources, query = _sources(data, root)
+    freq = forecast.choice("freq", "1h", FREQS)
+    workspace = Workspace(
+        root=root,
+        timezone=_timezone(data),
+        sources=MappingProxyType(sources),
+        orders_query=query,
+        renames=MappingProxyType(_renames(data)),
+        max_quarantine_share=data.number("max_quarantine_share", 0.1, 0, 1),
+        freq=freq,
+        horizon=_horizon(forecast, freq),
+        working_capital=planning.number("working_capital", None, 0, 1e15),
+        target_minutes=planning.number("target_minutes", 5, 0, 1e6, above=True),
+        target_share=planning.number("target_share", 0.95, 0, 1),
+        delay_cost_per_minute=planning.number("delay_cost_per_minute", 0.05, 0, 1e6),
+        capital_cost_per_year=planning.number("capital_cost_per_year", 0.08, 0, 100),
+        segment_weight=_weights(planning),
+        export_formats=_formats(export),
+        language=export.choice("language", "en", LANGUAGES),
+        store_url=_store_url(store, root),
+        config_sha256=_digest(document),
+    )
+    for section in (data, forecast, planning, export, store):
+        section.close()
+    return workspace
+
+
+def _digest(document: dict[str, Any]) -> str:
+    text = json.dumps(document, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+_STAMP = re.compile(
+    r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}([.]\d{1,9})?)?( ?(Z|[+-]\d{2}(:?\d{2})?))?)?"
+)
+
+
+def parse_as_of(text: str | None, tz: str, now: pd.Timestamp) -> pd.Timestamp:
+    """Return the instant a run pretends it is: naive is local, a date its midnight, None now.
+
+    Raises
+    ------
+    ConfigError
+        When the text is no ISO 8601 date or time, or names a local time that does not exist.
+    """
+    if text is None:
+        return now.tz_convert(tz)
+    try:
+        if _STAMP.fullmatch(text.strip()) is None:
+            raise ValueError("not of the form YYYY-MM-DD[THH:MM[:SS][offset]]")
+        stamp = datetime.fromisoformat(re.sub(r" (?=[Z+-])", "", text.strip()))
+    except ValueError as error:
+        raise ConfigError(
+            f"--as-of {text!r}: is no ISO 8601 date or time ({error}); "
+            'write "2026-10-01", "2026-10-01T08:00" or "2026-10-01T08:00+08:00"'
+        ) from error
+    zone = ZoneInfo(tz)
+    if stamp.tzinfo is None:
+        local = stamp.replace(tzinfo=zone, fold=0)
+        if local.astimezone(UTC).astimezone(zone).replace(tzinfo=None) != stamp:
+            raise ConfigError(
+                f"--as-of {text!r}: this local time does not exist in {tz} (the clocks go "
+                "forward); give another time, or one with its UTC offset"
+            )
+        stamp = local
+    return pd.Timestamp(stamp.astimezone(UTC)).as_unit("us").tz_convert(tz)
