@@ -1,0 +1,189 @@
+"""The spot queue and the ready units, order by order (docs/fulfilment.md), compiled.
+
+One pass over the orders in their order of arrival. Ready units are lots, grouped by product and
+sorted by expiry; a supplier's channels are a binary heap of the instants at which they are free.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+
+from planning.problem import Array, Market
+
+READY_SECONDS = 5.0  # an order served from ready units is delivered after this
+SERVICE_CV = 0.5  # coefficient of variation of a spot order's service time
+FROM_READY, UNSERVED = -1, -2  # in place of an offer's row
+
+SERVICE_SIGMA = float(np.sqrt(np.log1p(SERVICE_CV**2)))  # lognormal shape with that variation
+
+
+def service_noise(rng: np.random.Generator, size: int) -> Array:
+    """[size] lognormal factors of mean 1 and coefficient of variation 0.5."""
+    return np.exp(rng.normal(-(SERVICE_SIGMA**2) / 2, SERVICE_SIGMA, size))
+
+
+def group_starts(group: Array, groups: int) -> Array:
+    """Sorted group numbers -> [groups + 1] starts: group g owns starts[g]:starts[g + 1]."""
+    return np.searchsorted(group, np.arange(groups + 1)).astype("int64")
+
+
+@numba.njit(cache=True)
+def _occupy(free: Array, first: int, size: int, until: float) -> None:
+    """Replace the soonest free channel of the heap free[first:first+size] by `until`."""
+    hole = 0
+    while True:
+        child = 2 * hole + 1
+        if child >= size:
+            break
+        if child + 1 < size and free[first + child + 1] < free[first + child]:
+            child += 1
+        if free[first + child] >= until:
+            break
+        free[first + hole] = free[first + child]
+        hole = child
+    free[first + hole] = until
+
+
+@numba.njit(cache=True)
+def _take(
+    left: Array, since: Array, until: Array, head: Array, product: int, end: int, t: float, q: int
+) -> bool:
+    """Take q ready units of the product, earliest expiry first; False when there are too few."""
+    first = head[product]
+    while first < end and (until[first] <= t or left[first] == 0):
+        first += 1
+    head[product] = first
+    ready = 0
+    for lot in range(first, end):
+        if since[lot] <= t < until[lot]:
+            ready += left[lot]
+            if ready >= q:
+                break
+    if ready < q:
+        return False
+    for lot in range(first, end):
+        if since[lot] <= t < until[lot]:
+            taken = min(q, left[lot])
+            left[lot] -= taken
+            q -= taken
+            if q == 0:
+                break
+    return True
+
+
+@numba.njit(cache=True)
+def _serve(
+    at: Array,
+    product: Array,
+    quantity: Array,
+    noise: Array,
+    lot_starts: Array,
+    since: Array,
+    until: Array,
+    left: Array,
+    offer_starts: Array,
+    offer_row: Array,
+    offer_supplier: Array,
+    spot_minutes: Array,
+    qualified_until: Array,
+    channel_starts: Array,
+    minutes: Array,
+    wait: Array,
+    source: Array,
+) -> None:
+    free = np.full(channel_starts[-1], -np.inf)
+    head = lot_starts[:-1].copy()
+    for order in range(len(at)):
+        t, p, q = at[order], product[order], quantity[order]
+        if _take(left, since, until, head, p, lot_starts[p + 1], t, q):
+            minutes[order] = READY_SECONDS / 60
+            source[order] = FROM_READY
+            continue
+        best, best_score, best_wait = UNSERVED, np.inf, 0.0
+        for position in range(offer_starts[p], offer_starts[p + 1]):
+            row = offer_row[position]
+            supplier = offer_supplier[row]
+            if t >= qualified_until[supplier]:
+                continue
+            queue = max(0.0, (free[channel_starts[supplier]] - t) / 60)
+            if queue + spot_minutes[row] < best_score:
+                best, best_score, best_wait = row, queue + spot_minutes[row], queue
+        source[order] = best
+        if best == UNSERVED:
+            continue
+        supplier = offer_supplier[best]
+        first = channel_starts[supplier]
+        minutes[order] = best_wait + spot_minutes[best] * noise[order]
+        wait[order] = best_wait
+        _occupy(free, first, channel_starts[supplier + 1] - first, t + minutes[order] * 60)
+
+
+class SpotMarket:
+    """The spot side of a market, laid out once for many passes."""
+
+    def __init__(self, market: Market) -> None:
+        self.products = len(market.product_ids)
+        self.offer_row = np.argsort(market.offer_product, kind="stable")
+        self.offer_starts = group_starts(market.offer_product[self.offer_row], self.products)
+        self.offer_supplier = market.offer_supplier
+        self.spot_minutes = market.spot_minutes
+        self.qualified_until = market.qualified_until
+        self.channel_starts = np.concatenate([[0], np.cumsum(market.channels)])
+
+    def serve(
+        self,
+        *,
+        at: Array,
+        product: Array,
+        quantity: Array,
+        noise: Array,
+        lot_product: Array,
+        since: Array,
+        until: Array,
+        units: Array,
+    ) -> tuple[Array, Array, Array, Array]:
+        """Serve orders [M] from lots [B] of ready units and, failing them, from spot.
+
+        Parameters
+        ----------
+        at, product, quantity
+            Orders in order of arrival: instant, product row, units.
+        noise
+            Service-time factor of each order, should it go to spot.
+        lot_product, since, until, units
+            Lots sorted by (product, until): ready for since <= t < until.
+
+        Returns
+        -------
+        minutes, wait [M]
+            Until delivery, and of it in the queue; NaN minutes = unserved.
+        source [M]
+            Row of the offer it was bought from, FROM_READY or UNSERVED.
+        left [B]
+            Units never taken.
+        """
+        minutes = np.full(len(at), np.nan)
+        wait = np.zeros(len(at))
+        source = np.empty(len(at), dtype="int64")
+        left = units.astype("int64")  # a copy: the pass draws it down
+        _serve(
+            at,
+            product,
+            quantity,
+            noise,
+            group_starts(lot_product, self.products),
+            since,
+            until,
+            left,
+            self.offer_starts,
+            self.offer_row,
+            self.offer_supplier,
+            self.spot_minutes,
+            self.qualified_until,
+            self.channel_starts,
+            minutes,
+            wait,
+            source,
+        )
+        return minutes, wait, source, left
