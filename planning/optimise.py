@@ -1,0 +1,254 @@
+"""Choose what to pre-allocate: relieve the sampled futures' jams where money does most.
+
+The plan grows in rounds. Each round serves every sampled future under the plan so far, by the
+exact queue, values each spot order by the minutes that it costs itself and those behind it, prices
+blocks of units against those orders and takes the best returns for a slice of the money. Congestion
+is thus never assumed: it is measured again after every slice.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from planning.allocation import Allocation, slot_starts
+from planning.bound import cost_bound
+from planning.pricing import Price, Unserved, price_blocks
+from planning.problem import DAY, SEGMENTS, Array, Market, Orders, Plan, stream
+from planning.reasons import reasons
+from planning.replay import replay
+from planning.rules import Limits
+from planning.simulate import Future, Simulator, futures_of
+
+YEAR = 365 * DAY
+ROUNDS = 16  # slices of the money
+BLOCKS_PER_ROUND = 24  # of one product
+FLOOR_SHARE = 0.5  # of the last round's marginal return: blocks below it are not even priced
+URGENCIES = (1.0, 0.1, 0.01)  # price of a minute, in mean order values, while the target is missed
+CHANCES, REPLAYS = 1, 2  # numbers of these purposes among the seed's
+
+KPIS = ("mean_minutes", "on_time_share", "spend", "prealloc_value", "lost_value")
+
+Progress = Callable[[str, float], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Aims:
+    """What a plan is judged by."""
+
+    target_minutes: float
+    target_share: float
+    delay_cost: float  # money per order and minute
+    capital_cost: float  # share of the money per year
+    segment_weight: Mapping[str, float]
+
+    def weights(self) -> Array:
+        """[segments] multiplier of the delay cost."""
+        return np.array([self.segment_weight.get(name, 1.0) for name in SEGMENTS])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expectation:
+    """A plan's means over the sampled futures, replayed under the fulfilment rules."""
+
+    mean_minutes: float  # NaN = no order is served
+    on_time_share: float
+    spend: float
+    prealloc_value: float
+    lost_value: float
+    delay: float  # weighted minutes of all orders
+    by_hour: Array  # [T] mean minutes of the orders of each clock hour; NaN = no order
+
+    def kpis(self) -> dict[str, float | None]:
+        """The figures of kpis.json; None where there is none."""
+        figures = {name: getattr(self, name) for name in KPIS}
+        return {name: None if np.isnan(value) else value for name, value in figures.items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Solution:
+    """A plan, what it is worth, and a bound on what any plan could be worth."""
+
+    plan: Plan
+    reasons: list[str]  # [L] why each line is there
+    starts: Array  # [T] clock hours of the horizon
+    status: str
+    objective: float  # money: expected spend, delay and capital cost over the sampled futures
+    bound: float  # no plan has a lower expected objective on them
+    predicted: Expectation
+    reactive: Expectation
+    seconds: float
+
+    @property
+    def gap(self) -> float:
+        """(objective - bound) / objective."""
+        return (self.objective - self.bound) / self.objective if self.objective else 0.0
+
+
+def _by_return(blocks: Array, product: Array) -> Array:
+    """Rows of blocks, best return first, a product's own blocks in the order they were priced."""
+    rate = blocks[:, 3] / np.maximum(blocks[:, 4], 1e-9)
+    edges = np.append(np.flatnonzero(np.diff(product, prepend=-1)), len(rate))
+    for start, end in pairwise(edges):
+        rate[start:end] = np.minimum.accumulate(rate[start:end])
+    return np.argsort(-rate, kind="stable")
+
+
+def _add_slice(
+    allocation: Allocation,
+    unserved: Unserved,
+    *,
+    money: float,
+    money_cost: float,
+    floor: float,
+) -> tuple[int, float]:
+    """Spend up to `money` on the blocks of best return: how many, and the last one's return."""
+    market = allocation.market
+    left = allocation.limits.working_capital - allocation.money().sum()
+    blocks = price_blocks(
+        unserved,
+        allocation.slots(),
+        allocation.terms(),
+        Price(money_cost, floor, min(money, left), BLOCKS_PER_ROUND),
+    )
+    blocks[:, 0] = allocation.by_product[blocks[:, 0].astype("int64")]
+    order = _by_return(blocks, market.offer_product[blocks[:, 0].astype("int64")])
+    return allocation.add(blocks[order], money)
+
+
+def grow(
+    simulator: Simulator,
+    limits: Limits,
+    *,
+    minute_price: float,
+    money_cost: float,
+    progress: Progress,
+) -> Allocation:
+    """The plan that relieves the futures best when a minute is worth `minute_price`."""
+    allocation = Allocation(simulator.market, limits)
+    floor = 0.0
+    for number in range(2 * ROUNDS):
+        outcomes = simulator.serve(allocation.plan())
+        added, last = _add_slice(
+            allocation,
+            simulator.unserved(outcomes, minute_price),
+            money=limits.working_capital / ROUNDS,
+            money_cost=money_cost,
+            floor=floor,
+        )
+        progress("plan", min((number + 1) / ROUNDS, 1.0))
+        if not added and floor == 0.0:
+            break
+        floor = last * FLOOR_SHARE if added else 0.0
+    return allocation
+
+
+def _by_hour(at: Array, minutes: Array, starts: Array) -> Array:
+    served = np.isfinite(minutes)
+    hour = np.clip(np.searchsorted(starts, at[served], side="right") - 1, 0, None)
+    total = np.bincount(hour, minutes[served], minlength=len(starts))
+    count = np.bincount(hour, minlength=len(starts))
+    mean: Array = np.divide(total, count, out=np.full(len(starts), np.nan), where=count > 0)
+    return mean
+
+
+def expect(
+    market: Market, futures: Sequence[Future], plan: Plan, limits: Limits, aims: Aims, seed: int
+) -> Expectation:
+    """Replay a plan in every future; equal seeds meet equal chances."""
+    runs = [
+        replay(
+            market,
+            future.orders,
+            plan,
+            as_of=limits.as_of,
+            horizon=limits.horizon,
+            target_minutes=aims.target_minutes,
+            rng=stream(seed, REPLAYS, number),
+        )
+        for number, future in enumerate(futures)
+    ]
+    starts = slot_starts(market, limits)
+    minutes = np.concatenate([run.minutes for run in runs])
+    weight = np.concatenate([future.weight for future in futures])
+    return Expectation(
+        mean_minutes=float(np.nanmean(minutes)) if np.isfinite(minutes).any() else np.nan,
+        on_time_share=float((minutes <= aims.target_minutes).mean()) if len(minutes) else 1.0,
+        spend=float(np.mean([run.prealloc_spend + run.spot_spend for run in runs])),
+        prealloc_value=float((plan.units * plan.unit_cost).sum()),
+        lost_value=float(np.mean([run.lost_value for run in runs])),
+        delay=float(np.nansum(minutes * weight)) / len(runs),
+        by_hour=_by_hour(np.concatenate([future.orders.at for future in futures]), minutes, starts),
+    )
+
+
+def _minute_prices(reactive: Expectation, futures: Sequence[Future], aims: Aims) -> list[float]:
+    """Prices of a minute to try, dearest first: while the target is missed, minutes come first."""
+    orders = np.mean([len(future.orders) for future in futures])
+    order_value = reactive.spend / max(float(orders), 1.0)
+    urgent = [share * order_value for share in URGENCIES]
+    calm = [aims.delay_cost, 0.0]
+    if reactive.on_time_share >= aims.target_share:
+        return calm
+    return [price for price in urgent if price > aims.delay_cost] + calm
+
+
+def _status(predicted: Expectation, limits: Limits, aims: Aims) -> str:
+    if predicted.on_time_share >= aims.target_share:
+        return "target met"
+    if predicted.prealloc_value >= 0.98 * limits.working_capital:
+        return "target missed: working capital is used up"
+    return "target missed: the offers' terms leave no better use of money"
+
+
+def solve(
+    market: Market,
+    streams: Sequence[Orders],
+    limits: Limits,
+    aims: Aims,
+    *,
+    seed: int,
+    progress: Progress = lambda *_: None,
+) -> Solution:
+    """The plan for sampled streams of orders (or, with the true stream, perfect foresight).
+
+    While the target share is missed, minutes go before money, as far as the expected spend stays
+    at or below that of buying everything on demand; then a minute is worth its delay cost.
+    """
+    started = time.perf_counter()
+    futures = futures_of(market, streams, aims.weights(), stream(seed, CHANCES))
+    simulator = Simulator(market, futures)
+    money_cost = aims.capital_cost * limits.horizon / YEAR
+    reactive = expect(market, futures, Plan.empty(), limits, aims, seed)
+    for minute_price in _minute_prices(reactive, futures, aims):
+        allocation = grow(
+            simulator,
+            limits,
+            minute_price=minute_price,
+            money_cost=money_cost,
+            progress=progress,
+        )
+        plan = allocation.kept().plan()
+        predicted = expect(market, futures, plan, limits, aims, seed)
+        if predicted.spend <= reactive.spend:
+            break
+    else:  # nothing that relieves the jam is worth its money
+        plan, predicted = Plan.empty(), reactive
+    bounds = [cost_bound(market, future, limits, aims.delay_cost) for future in futures]
+    return Solution(
+        plan=plan,
+        starts=allocation.starts,
+        reasons=reasons(market, plan, futures, allocation.starts),
+        status=_status(predicted, limits, aims),
+        objective=predicted.spend
+        + aims.delay_cost * predicted.delay
+        + money_cost * predicted.prealloc_value,
+        bound=float(np.mean(bounds)),
+        predicted=predicted,
+        reactive=reactive,
+        seconds=time.perf_counter() - started,
+    )

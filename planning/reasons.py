@@ -1,0 +1,132 @@
+"""Why a line is in the plan, in words: the jam it covers and how likely that jam is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from planning.problem import HOUR, Array, Market, Plan, instants
+from planning.simulate import Future, Simulator
+
+LIKELY = 0.05  # below this chance of a jam, a line is told as a saving, not as a relief
+JAM_SHARE = 1 / 3  # hours next to a line's worst one belong to its peak from this share of it on
+
+
+def spot_load(market: Market, futures: Sequence[Future], starts: Array) -> tuple[Array, Array]:
+    """Buying on demand only: work offered to each supplier, and where each product would go.
+
+    Returns
+    -------
+    load : [K, S, T] minutes of work arriving in each clock hour, over its channels' minutes
+    outlet : [N] the offer that serves most of the product's spot orders, -1 = none
+    """
+    suppliers, hours = len(market.supplier_ids), len(starts)
+    capacity = market.channels[:, None] * HOUR / 60
+    load = np.zeros((len(futures), suppliers, hours))
+    used = np.zeros(len(market.unit_cost))
+    outcomes = Simulator(market, futures).serve(Plan.empty())
+    for number, (future, outcome) in enumerate(zip(futures, outcomes, strict=True)):
+        spot = outcome.source >= 0
+        offer = outcome.source[spot]
+        hour = np.clip(np.searchsorted(starts, future.orders.at[spot], side="right") - 1, 0, None)
+        cell = market.offer_supplier[offer] * hours + hour
+        work = np.bincount(cell, market.spot_minutes[offer], minlength=suppliers * hours)
+        load[number] = work.reshape(suppliers, hours) / capacity
+        used += np.bincount(offer, minlength=len(used))
+    outlet = np.full(len(market.product_ids), -1)
+    by_use = np.argsort(used, kind="stable")
+    by_use = by_use[used[by_use] > 0]
+    outlet[market.offer_product[by_use]] = by_use  # the last written is the most used
+    return load, outlet
+
+
+def per_hour(products: int, futures: Sequence[Future], starts: Array) -> tuple[Array, Array]:
+    """Mean orders and mean units [N, T] of each product in each clock hour."""
+    hours = len(starts)
+    orders, units = np.zeros(products * hours), np.zeros(products * hours)
+    for future in futures:
+        hour = np.clip(np.searchsorted(starts, future.orders.at, side="right") - 1, 0, None)
+        cell = future.orders.product.astype("int64") * hours + hour
+        orders += np.bincount(cell, minlength=len(orders))
+        units += np.bincount(cell, future.orders.quantity, minlength=len(units))
+    shape = (products, hours)
+    return orders.reshape(shape) / len(futures), units.reshape(shape) / len(futures)
+
+
+def _hours_of_use(plan: Plan, units: Array, starts: Array) -> Array:
+    """[L, T] hours in which a line's units are expected to go, given the demand [L, T]."""
+    ready = (starts[None, :] + HOUR > plan.available_from[:, None]) & (
+        starts[None, :] < plan.available_to[:, None]
+    )
+    sold_before = np.cumsum(units * ready, axis=1) - units * ready
+    in_use: Array = ready & (sold_before < plan.units[:, None])
+    return in_use
+
+
+def _peak_hours(heat: Array, use: Array) -> tuple[Array, Array]:
+    """[L, T] heat within a line's hours of use -> [L] first hour of its peak and the hour after."""
+    hours = np.arange(heat.shape[1])
+    heat = np.where(use, heat, -1.0)
+    worst = heat.argmax(axis=1)[:, None]
+    outside = heat < JAM_SHARE * heat.max(axis=1, keepdims=True)
+    begin = np.where(outside & (hours < worst), hours, -1).max(axis=1) + 1
+    end = np.where(outside & (hours > worst), hours, len(hours)).min(axis=1)
+    return begin, end
+
+
+def reasons(market: Market, plan: Plan, futures: Sequence[Future], starts: Array) -> list[str]:
+    """One sentence for each line: the hours it is for and the chance that they jam on demand.
+
+    The peak is the run of hours around the line's worst one (expected orders of the product times
+    load of the supplier that would serve them on demand) with at least a third of its heat.
+    """
+    if not len(plan):
+        return []
+    load, outlet = spot_load(market, futures, starts)
+    orders, units = per_hour(len(market.product_ids), futures, starts)
+    product = market.offer_product[plan.offer]
+    supplier = market.offer_supplier[outlet[product]]
+    heat = orders[product] * load.mean(axis=0)[supplier]
+    begin, end = _peak_hours(heat, _hours_of_use(plan, units[product], starts))
+    inside = (np.arange(len(starts)) >= begin[:, None]) & (np.arange(len(starts)) < end[:, None])
+    jammed = np.array([((one > 1)[supplier] & inside).any(axis=1) for one in load]).mean(axis=0)
+    labels = instants(np.append(starts, starts[-1] + HOUR), market.tz)
+    spot_price = np.maximum(market.spot_unit_cost[outlet[product]], 1e-9)
+    saving = np.round(100 * (1 - plan.unit_cost / spot_price), 1)
+    text = pd.DataFrame(
+        {
+            "hours": labels.strftime("%a %H:%M").to_numpy()[begin]
+            + "–"
+            + labels.strftime("%H:%M").to_numpy()[end],
+            "jam": np.round(100 * jammed).astype(int).astype(str),
+            "supplier": market.supplier_ids[supplier],
+            "orders": np.round((orders[product] * inside).sum(axis=1), 1).astype(str),
+            "saving": np.abs(saving).astype(str),
+            "side": np.where(saving >= 0, "below", "above"),
+        }
+    )
+    peak = (
+        "covers "
+        + text["hours"]
+        + " peak, "
+        + text["jam"]
+        + " % likely above "
+        + text["supplier"]
+        + "'s spot capacity; "
+        + text["orders"]
+        + " orders expected"
+    )
+    calm = (
+        "serves "
+        + text["orders"]
+        + " orders expected "
+        + text["hours"]
+        + " at once, "
+        + text["saving"]
+        + " % "
+        + text["side"]
+        + " the spot price"
+    )
+    return list(np.where(jammed >= LIKELY, peak, calm))

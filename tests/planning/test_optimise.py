@@ -1,0 +1,224 @@
+"""Laws of the planner and of the policies that it is held against."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from planning.bound import cost_bound
+from planning.optimise import Aims, expect, solve
+from planning.policies import last_week
+from planning.problem import DAY, HOUR, Orders, Plan, lines
+from planning.replay import replay
+from planning.rules import Limits, violations
+from planning.simulate import Simulator, futures_of
+from tests.planning.strategies import AS_OF, a_market, limits_of, markets, orders_of, some_orders
+
+AIMS = Aims(
+    target_minutes=5, target_share=0.95, delay_cost=0.05, capital_cost=0.08, segment_weight={}
+)
+
+
+def jam(seed: int = 0, orders: int = 400) -> Orders:
+    """Orders of one product that come within two hours of the evening, the tenth from as-of."""
+    rng = np.random.default_rng(seed)
+    return some_orders(np.sort(rng.uniform(600, 720, orders)))
+
+
+def limits(money: float = 1e5) -> Limits:
+    return Limits(as_of=AS_OF, horizon=24 * HOUR, working_capital=money)
+
+
+def minutes(market, orders, plan) -> float:
+    result = replay(
+        market,
+        orders,
+        plan,
+        as_of=AS_OF,
+        horizon=24 * HOUR,
+        target_minutes=5,
+        rng=np.random.default_rng(9),
+    )
+    return result.kpis()["mean_minutes"]
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_no_plan_breaks_a_rule(data):
+    market, within = data.draw(markets()), data.draw(limits_of())
+    streams = [data.draw(orders_of(market)) for _ in range(2)]
+    solution = solve(market, streams, within, AIMS, seed=0)
+    rows = lines(solution.plan, market, solution.reasons)
+    assert violations(rows, market, within) == []
+    weekly = last_week(market, some_week_earlier(streams[0]), within)
+    assert violations(lines(weekly, market, ["so"] * len(weekly)), market, within) == []
+
+
+def some_week_earlier(orders: Orders) -> Orders:
+    return Orders(
+        at=orders.at - 7 * DAY,
+        product=orders.product,
+        quantity=orders.quantity,
+        segment=orders.segment,
+    )
+
+
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_the_bound_lies_below_what_any_plan_costs(data):
+    market, within = data.draw(markets()), data.draw(limits_of())
+    orders = data.draw(orders_of(market))
+    future = futures_of(market, [orders], np.ones(3), np.random.default_rng(0))[0]
+    bound = cost_bound(market, future, within, AIMS.delay_cost)
+    plan = solve(market, [orders], within, AIMS, seed=0).plan
+    # enough replays of the same orders for the service times to average out
+    cost = np.mean(
+        [
+            one.spend + AIMS.delay_cost * one.delay
+            for one in (expect(market, [future], plan, within, AIMS, seed) for seed in range(20))
+        ]
+    )
+    left = 0.05 * AIMS.delay_cost * len(orders) * 10
+    assert bound <= cost + left + 1e-6
+
+
+def test_a_plan_relieves_a_jam_and_spends_no_more():
+    market = a_market(channels=np.array([3]))
+    solution = solve(market, [jam(n) for n in range(4)], limits(), AIMS, seed=0)
+    unseen = jam(99)
+    assert minutes(market, unseen, solution.plan) < 0.2 * minutes(market, unseen, Plan.empty())
+    assert solution.predicted.spend <= solution.reactive.spend
+    assert 0 <= solution.gap < 1
+
+
+def test_scarce_money_goes_to_the_cheap_product_of_a_shared_jam():
+    market = a_market(
+        product_ids=np.array(["dear", "cheap"], dtype=object),
+        direct=np.array([False, False]),
+        shelf_life=np.array([np.inf, np.inf]),
+        offer_supplier=np.array([0, 0]),
+        offer_product=np.array([0, 1]),
+        channels=np.array([3]),
+        unit_cost=np.array([100.0, 10.0]),
+        spot_unit_cost=np.array([101.0, 10.1]),
+        **{
+            name: np.repeat(getattr(a_market(), name), 2)
+            for name in (
+                "min_order_qty",
+                "pack_size",
+                "lead_time",
+                "max_units",
+                "max_units_per_hour",
+                "fill_rate",
+                "spot_minutes",
+                "loss_rate",
+            )
+        },
+    )
+    both = jam()
+    orders = Orders(
+        at=both.at,
+        product=np.arange(len(both)).astype("int32") % 2,
+        quantity=both.quantity,
+        segment=both.segment,
+    )
+    plan = solve(market, [orders], limits(1000), AIMS, seed=0).plan
+    assert set(market.offer_product[plan.offer]) == {1}
+
+
+def test_units_bought_for_an_evening_are_not_ready_long_before_it():
+    market = a_market(channels=np.array([3]))
+    morning = np.linspace(120, 580, 60)  # calm: served on demand without a wait
+    orders = some_orders(np.concatenate([morning, jam().at / 60 - AS_OF / 60]))
+    plan = solve(market, [orders], limits(1000), AIMS, seed=0).plan
+    assert (plan.available_from >= AS_OF + 9 * HOUR).all()
+
+
+def test_more_money_never_makes_it_slower():
+    market = a_market(channels=np.array([2]))
+    waits = [
+        minutes(market, jam(), solve(market, [jam()], limits(money), AIMS, seed=0).plan)
+        for money in (0, 500, 2000, 4000)
+    ]
+    assert waits == sorted(waits, reverse=True)
+
+
+def test_nothing_is_bought_where_nobody_orders_or_nothing_may_be_spent():
+    market = a_market()
+    assert len(solve(market, [some_orders([])], limits(), AIMS, seed=0).plan) == 0
+    assert len(solve(market, [jam()], limits(0), AIMS, seed=0).plan) == 0
+
+
+def test_equal_seeds_give_equal_plans():
+    market = a_market(channels=np.array([3]), fill_rate=np.array([0.9]))
+    plans = [solve(market, [jam(1), jam(2)], limits(2000), AIMS, seed=5).plan for _ in range(2)]
+    for name, values in vars(plans[0]).items():
+        np.testing.assert_array_equal(values, getattr(plans[1], name))
+
+
+def test_each_line_says_why():
+    market = a_market(channels=np.array([3]))
+    solution = solve(market, [jam(n) for n in range(4)], limits(2000), AIMS, seed=0)
+    assert len(solution.reasons) == len(solution.plan) > 0
+    assert "covers Mon 10:00–11:00 peak, 100 % likely above s0's spot capacity" in " ".join(
+        solution.reasons
+    )
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_what_orders_spare_is_what_removing_them_saves(channels):
+    """First-order values, summed over all orders, against the queue without each of them."""
+    market = a_market(channels=np.array([channels]))
+    at = np.sort(np.random.default_rng(3).uniform(0, 120, 50 * channels))
+    weights = np.ones(3)
+
+    def simulate(keep):
+        orders = some_orders(at[keep])
+        future = futures_of(market, [orders], weights, np.random.default_rng(0))[0]
+        future = replace(future, noise=np.ones(len(orders)))
+        return Simulator(market, [future]).serve(Plan.empty())[0]
+
+    everyone = np.full(len(at), True)
+    outcome = simulate(everyone)
+    saved = []
+    for order in range(len(at)):
+        others = everyone.copy()
+        others[order] = False
+        saved.append(outcome.minutes.sum() - simulate(others).minutes.sum())
+    assert outcome.spared.sum() == pytest.approx(sum(saved), rel=0.1)
+
+
+def test_a_line_larger_than_a_slice_of_the_money_is_bought():
+    market = a_market(channels=np.array([3]), min_order_qty=np.array([50]))
+    plan = solve(market, [jam()], limits(600), AIMS, seed=0).plan  # the line costs 500
+    assert plan.units.tolist() == [50] or plan.units.sum() == 60
+
+
+def test_a_fraction_of_a_day_of_shelf_life_is_kept_to():
+    market = a_market(channels=np.array([3]), shelf_life=np.array([0.7 * DAY]))
+    plan = solve(market, [jam()], limits(1000), AIMS, seed=0).plan
+    assert len(plan)
+    assert violations(lines(plan, market, ["so"] * len(plan)), market, limits(1000)) == []
+
+
+def test_codes_are_collected_before_a_peak_that_a_cap_fills():
+    market = a_market(channels=np.array([3]), max_units_per_hour=np.array([20.0]))
+    plan = solve(market, [jam()], limits(), AIMS, seed=0).plan
+    assert plan.units.sum() > 100
+    assert plan.available_from.min() < AS_OF + 10 * HOUR
+
+
+def test_nothing_is_bought_that_makes_it_dearer():
+    market = a_market(channels=np.array([3]), spot_unit_cost=np.array([9.0]))
+    solution = solve(market, [jam(n) for n in range(3)], limits(), AIMS, seed=0)
+    assert solution.predicted.spend <= solution.reactive.spend
+
+
+def test_last_week_buys_the_same_hours():
+    market = a_market(min_order_qty=np.array([5]), pack_size=np.array([5]))
+    plan = last_week(market, some_week_earlier(jam(orders=12)), limits())
+    assert set((plan.available_from - AS_OF) / HOUR) <= {10.0, 11.0}
+    assert plan.units.sum() >= 12
+    assert (plan.units % 5 == 0).all()

@@ -1,0 +1,49 @@
+"""Sampled futures hold the orders that their paths promise."""
+
+import numpy as np
+import pyarrow as pa
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from planning.problem import HOUR, SEGMENTS
+from planning.scenarios import SIZE_GRID, OrderMix, order_mix, sample_future
+
+STARTS = np.array([0.0, HOUR, 2 * HOUR])
+MIX = OrderMix(
+    sizes=np.vstack([np.ones(20), np.full(20, 7.0)]), segment=np.array([[1.0, 0, 0], [0, 0, 1.0]])
+)
+
+
+@given(counts=arrays("float64", (2, 3), elements=st.floats(0, 40)))
+def test_every_bucket_gets_its_orders(counts):
+    orders = sample_future(counts, STARTS, HOUR, MIX, np.random.default_rng(0))
+    hour = np.searchsorted(STARTS, orders.at, side="right") - 1
+    got = np.zeros((2, 3))
+    np.add.at(got, (orders.product, hour), 1)
+    np.testing.assert_array_equal(got, np.round(counts))
+    assert (np.diff(orders.at) >= 0).all()
+    assert set(orders.quantity[orders.product == 1]) <= {7}
+    assert set(orders.segment[orders.product == 1]) <= {SEGMENTS.index("enterprise")}
+
+
+def test_sizes_and_segments_come_from_the_products_own_orders():
+    quantity = np.tile(np.arange(1, 21), 5)
+    log = pa.table(
+        {
+            "quantity": np.append(quantity, [3]),
+            "segment": pa.array([None] * len(quantity) + ["distributor"], pa.string()),
+        }
+    )
+    mix = order_mix(log, np.append(np.zeros(len(quantity), int), 1), 3)
+    np.testing.assert_array_equal(mix.sizes[0], np.round(20 * SIZE_GRID + 0.5))
+    np.testing.assert_array_equal(mix.sizes[1], 3)
+    assert mix.segment[0].tolist() == [1, 0, 0]
+    assert mix.segment[1].tolist() == [0, 1, 0]
+    assert mix.segment[2].sum() == 1  # without orders: everyone's
+
+
+def test_no_past_orders_mean_single_units():
+    empty = pa.table({"quantity": pa.array([], pa.int64()), "segment": pa.array([], pa.string())})
+    mix = order_mix(empty, np.empty(0, int), 2)
+    np.testing.assert_array_equal(mix.sizes, 1)
