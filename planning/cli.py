@@ -1,0 +1,276 @@
+"""The `peakahead` command: arguments in, exit code out."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any, NoReturn
+
+DONE, REFUSED, USAGE, LOCKED, STOPPED = 0, 1, 2, 75, 143
+GRACE_SECONDS = 8  # from a request to stop until the process ends whatever it does
+
+DESCRIPTION = """\
+Forecast demand peaks of virtual goods and pre-allocate supplier inventory ahead of them.
+
+A workspace is a folder with peakahead.toml and the tables that it names: orders, products,
+suppliers, offers. Start with a sample market:
+
+  peakahead init market
+  peakahead run -w market --as-of 2026-03-30
+"""
+EPILOG = """\
+exit codes: 0 done or already done, 1 an input was refused or no plan is possible,
+2 usage or configuration, 75 another run is at work (try later), 143 stopped by a signal
+"""
+
+
+class _Usage(Exception):
+    """The command line can't be understood."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Raises instead of leaving, so that a wrong command line is told like any other mistake."""
+
+    def error(self, message: str) -> NoReturn:
+        raise _Usage(f"{message}\n{self.format_usage().strip()}")
+
+
+def _shared() -> argparse.ArgumentParser:
+    """Options that work before and after the command's own."""
+    shared = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    group = shared.add_argument_group("options of every command")
+    group.add_argument(
+        "-w", "--workspace", type=Path, metavar="DIR", help="the workspace (default: .)"
+    )
+    group.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    group.add_argument("--quiet", action="store_true", help="no progress, no notes")
+    return shared
+
+
+class _Commands:
+    """Adds commands that share their common options and the look of their help."""
+
+    def __init__(self, parser: argparse.ArgumentParser, shared: argparse.ArgumentParser) -> None:
+        self._commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+        self._shared = shared
+
+    def add(self, name: str, summary: str, example: str) -> argparse.ArgumentParser:
+        return self._commands.add_parser(
+            name,
+            help=summary,
+            description=summary[0].upper() + summary[1:] + ".",
+            epilog=f"example:\n  {example}",
+            parents=[self._shared],
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
+    return value
+
+
+def _seed_value(text: str) -> int:
+    value = int(text)
+    if not 0 <= value < 2**31:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and {2**31 - 1}")
+    return value
+
+
+def _as_of(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--as-of",
+        metavar="TS",
+        help="the instant to pretend it is: ISO 8601, naive = local, a date = local midnight "
+        "(default: now); nothing that became known later is read",
+    )
+
+
+def _seed(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--seed", type=_seed_value, default=0, metavar="N", help="default: 0")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    shared = _shared()
+    top = _Parser(
+        prog="peakahead",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        parents=[shared],
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    top.add_argument("--version", action="version", version=metadata.version("peakahead"))
+    commands = _Commands(top, shared)
+    _add_init(commands)
+    _add_run(commands)
+    _add_forecast(commands)
+    _add_backtest(commands)
+    _add_replay(commands)
+    commands.add("runs", "list the runs in the ledger", "peakahead runs -w market")
+    commands.add("status", "tell the last success and its age", "peakahead status -w market --json")
+    commands.add(
+        "lab", "open the notebooks in JupyterLab on this workspace", "peakahead lab -w market"
+    )
+    return top
+
+
+def _add_init(commands: _Commands) -> None:
+    init = commands.add(
+        "init", "make a sample market in DIR", "peakahead init market --products 60 --days 120"
+    )
+    init.add_argument("dir", type=Path, metavar="DIR")
+    init.add_argument("--days", type=_count, default=120, metavar="N", help="of history (120)")
+    init.add_argument("--products", type=_count, default=60, metavar="N", help="default: 60")
+    init.add_argument(
+        "--capital-days",
+        type=float,
+        default=0.5,
+        metavar="X",
+        help="working capital, in recent days' spend (0.5)",
+    )
+    init.add_argument(
+        "--price-spread", type=float, default=2.0, metavar="X", help="dearest over cheapest (2)"
+    )
+    _seed(init)
+
+
+def _add_run(commands: _Commands) -> None:
+    run = commands.add(
+        "run",
+        "do the scheduled job: read, validate, forecast, find peaks, plan, check, export, report",
+        "peakahead run -w market --as-of 2026-03-30",
+    )
+    _as_of(run)
+    run.add_argument("--dry-run", action="store_true", help="write nothing")
+    _seed(run)
+
+
+def _add_forecast(commands: _Commands) -> None:
+    forecast = commands.add(
+        "forecast",
+        "forecast only: a workspace, or any long frame of unique_id, ds, y",
+        "peakahead forecast --series sales.csv --freq 1h --horizon 48 --out ahead.parquet",
+    )
+    _as_of(forecast)
+    forecast.add_argument(
+        "--out",
+        type=Path,
+        default=Path("forecast.parquet"),
+        metavar="F",
+        help=".parquet or .csv (forecast.parquet)",
+    )
+    forecast.add_argument("--series", type=Path, metavar="FILE", help="no workspace needed")
+    forecast.add_argument("--freq", metavar="F", help="of --series: 15min, 1h, 1D …, or a step")
+    forecast.add_argument("--horizon", type=_count, metavar="H", help="of --series: buckets ahead")
+    forecast.add_argument("--season", type=_count, metavar="N", help="of --series: buckets")
+    _seed(forecast)
+
+
+def _add_backtest(commands: _Commands) -> None:
+    backtest = commands.add(
+        "backtest",
+        "rolling-origin leaderboard of every model and of the blend",
+        "peakahead backtest -w market --windows 3",
+    )
+    _as_of(backtest)
+    backtest.add_argument("--windows", type=_count, default=2, metavar="N", help="origins (2)")
+    _seed(backtest)
+
+
+def _add_replay(commands: _Commands) -> None:
+    replay = commands.add(
+        "replay",
+        "serve orders under a plan by the fulfilment rules; several --plan are held side by side",
+        "peakahead replay -w market --orders market/future.parquet --plan none --plan latest",
+    )
+    replay.add_argument("--orders", type=Path, required=True, metavar="F")
+    replay.add_argument(
+        "--plan",
+        action="append",
+        required=True,
+        metavar="F",
+        help="a plan.csv, none (buy on demand), last-week (the same hours) or latest (last run's)",
+    )
+    _as_of(replay)
+    _seed(replay)
+
+
+def _fail(message: str, code: int, *, as_json: bool) -> int:
+    if as_json:
+        print(json.dumps({"error": message, "exit_code": code}, ensure_ascii=False))  # noqa: T201
+    print(f"peakahead: {message}", file=sys.stderr)  # noqa: T201
+    return code
+
+
+def _words(error: Exception) -> str:
+    """An error's own message; for one of the system, what it concerns and what to do."""
+    if not isinstance(error, OSError) or error.strerror is None:
+        return str(error)
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{where}{error.strerror}; see that it can be written and that the disk has room"
+
+
+def _dispatch(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Do the command; what it says, with the words for people under `text`."""
+    from planning import commands
+
+    verb: Callable[[argparse.Namespace], dict[str, Any]] = getattr(commands, arguments.command)
+    return verb(arguments)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    given = sys.argv[1:] if argv is None else argv
+    try:
+        arguments = parser().parse_args(given)
+    except _Usage as error:
+        return _fail(str(error), USAGE, as_json="--json" in given)
+    for name, value in (("workspace", Path()), ("json", False), ("quiet", False)):
+        if name not in arguments:
+            setattr(arguments, name, value)
+    from planning.decide import NoPlanPossible
+    from planning.ledger import StoreUnavailable
+    from planning.rules import RuleBroken
+    from planning.store import LockHeld
+    from planning.tables import InputRefused
+    from planning.workspace import ConfigError
+
+    try:
+        said = _dispatch(arguments)
+    except ConfigError as error:
+        return _fail(str(error), USAGE, as_json=arguments.json)
+    except LockHeld as error:
+        return _fail(str(error), LOCKED, as_json=arguments.json)
+    except (InputRefused, NoPlanPossible, RuleBroken, StoreUnavailable, OSError) as error:
+        return _fail(_words(error), REFUSED, as_json=arguments.json)
+    except KeyboardInterrupt:
+        told = "stopped; nothing unfinished was kept, run it again"
+        return _fail(told, STOPPED, as_json=arguments.json)
+    text = said.pop("text")
+    print(json.dumps(said, ensure_ascii=False, allow_nan=False) if arguments.json else text)  # noqa: T201
+    return DONE
+
+
+def _stop(*_: object) -> None:
+    """Unwind, so that what is half written is swept away; leave in time whatever hangs."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    last = threading.Timer(GRACE_SECONDS, os._exit, [STOPPED])
+    last.daemon = True
+    last.start()
+    raise KeyboardInterrupt
+
+
+def script() -> NoReturn:
+    """Entry point of the installed command."""
+    signal.signal(signal.SIGTERM, _stop)
+    sys.exit(main())

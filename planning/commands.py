@@ -1,0 +1,258 @@
+"""What each command does: arguments in, a JSON-ready answer out, its words for people in `text`."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from planning import comparison, job, ledger
+from planning.console import log, progress
+from planning.decide import expect_demand, leaderboard
+from planning.exports import csv_text
+from planning.market import make_market
+from planning.series import forecast_series
+from planning.tables import read_workspace
+from planning.workspace import ConfigError, load_workspace, parse_as_of
+
+Said = dict[str, Any]
+
+
+def _now() -> pd.Timestamp:
+    return pd.Timestamp.now(tz="UTC").floor("s")
+
+
+def _as_of(arguments: argparse.Namespace, tz: str) -> pd.Timestamp:
+    return parse_as_of(arguments.as_of, tz, _now())
+
+
+def _warnings(counts: dict[str, dict[str, int]]) -> list[str]:
+    return [
+        f"{table}: {count['quarantined']} of {count['read']} rows quarantined"
+        for table, count in counts.items()
+        if count["quarantined"]
+    ]
+
+
+def _tell(arguments: argparse.Namespace, notes: list[str], warnings: list[str]) -> None:
+    if arguments.quiet:
+        return
+    for note in notes:
+        log("note", message=note)
+    for warning in warnings:
+        log("warning", message=warning)
+
+
+def init(arguments: argparse.Namespace) -> Said:
+    """Make a sample market."""
+    with progress(quiet=arguments.quiet) as report:
+        try:
+            made = make_market(
+                arguments.dir,
+                days=arguments.days,
+                products=arguments.products,
+                seed=arguments.seed,
+                capital_days=arguments.capital_days,
+                price_spread=arguments.price_spread,
+                progress=report,
+            )
+        except ValueError as error:
+            raise ConfigError(f"init: {error}") from error
+    as_of = made.as_of.isoformat()
+    return {
+        "root": str(made.root.resolve()),
+        "as_of": as_of,
+        "counts": made.counts,
+        "working_capital": made.working_capital,
+        "reactive_mean_minutes": made.reactive_mean_minutes,
+        "text": f"Made a sample market in {made.root}: {made.counts['history']:,} orders up to "
+        f"{as_of}, {made.counts['future']:,} in the three days after.\n"
+        f"Buying on demand would take {made.reactive_mean_minutes:.1f} minutes an order.\n"
+        f"Next: peakahead run -w {arguments.dir} --as-of {as_of}",
+    }
+
+
+def run(arguments: argparse.Namespace) -> Said:
+    """Do the scheduled job."""
+    workspace = load_workspace(arguments.workspace)
+    request = job.Request(
+        workspace=workspace,
+        as_of=_as_of(arguments, workspace.timezone),
+        seed=arguments.seed,
+        dry_run=arguments.dry_run,
+    )
+    with progress(quiet=arguments.quiet) as report:
+        outcome = job.run(request, report, _now)
+    said = outcome.as_json()
+    warnings = _warnings(said["counts"])
+    _tell(arguments, outcome.notes, warnings)
+    return {**said, "warnings": warnings, "text": _run_text(outcome, warnings)}
+
+
+def _minutes(kpis: Mapping[str, Any]) -> str:
+    mean = kpis["mean_minutes"]
+    return "no" if mean is None else f"{mean:.1f}"
+
+
+def _run_text(outcome: job.Outcome, warnings: list[str]) -> str:
+    plan, reactive = outcome.kpis["predicted"], outcome.kpis["reactive"]
+    words = {
+        "done": "Done.",
+        "already_done": "Already done: the same inputs and as-of were planned before.",
+        "dry_run": "Dry run: nothing was written.",
+    }
+    lines = [
+        words[outcome.status],
+        f"An order is expected to take {_minutes(plan)} minutes instead of "
+        f"{_minutes(reactive)}; {plan['on_time_share']:.0%} on time instead of "
+        f"{reactive['on_time_share']:.0%}; {plan['prealloc_value']:,.0f} committed.",
+        *(f"Warning: {warning}" for warning in warnings),
+    ]
+    if outcome.run_dir is not None:
+        lines.append(f"Open {outcome.run_dir / 'report.html'}")
+    return "\n".join(lines)
+
+
+def forecast(arguments: argparse.Namespace) -> Said:
+    """Forecast a workspace or a long frame."""
+    if arguments.out.suffix not in (".parquet", ".csv"):
+        raise ConfigError(f"--out {arguments.out}: write to a .parquet or a .csv file")
+    if arguments.series is not None:
+        if arguments.freq is None or arguments.horizon is None:
+            raise ConfigError("--series needs --freq and --horizon")
+        with progress(quiet=arguments.quiet) as report:
+            frame, models = forecast_series(
+                arguments.series,
+                freq=arguments.freq,
+                horizon=arguments.horizon,
+                season=arguments.season,
+                seed=arguments.seed,
+                progress=report,
+            )
+        peaks = None
+    else:
+        workspace = load_workspace(arguments.workspace)
+        as_of = _as_of(arguments, workspace.timezone)
+        inputs = read_workspace(workspace, as_of)
+        _tell(arguments, inputs.notes, _warnings(job.counts(inputs)))
+        with progress(quiet=arguments.quiet) as report:
+            demand = expect_demand(workspace, inputs, as_of, seed=arguments.seed, progress=report)
+        frame, models, peaks = demand.forecast.frame(), demand.forecast.model, demand.peaks
+    _save(frame, arguments.out)
+    used = pd.Series(models).value_counts().sort_index().to_dict()
+    text = f"Wrote {len(frame):,} rows to {arguments.out}.\n" + "\n".join(
+        f"  {count:,} series by {name}" for name, count in used.items()
+    )
+    if peaks is not None:
+        text += f"\n{len(peaks):,} peaks expected."
+    return {
+        "out": str(arguments.out.resolve()),
+        "rows": len(frame),
+        "models": used,
+        **({} if peaks is None else {"peaks": len(peaks)}),
+        "text": text,
+    }
+
+
+def _save(frame: pd.DataFrame, path: Path) -> None:
+    if path.suffix == ".parquet":
+        frame.to_parquet(path, index=False)
+    else:
+        path.write_text(csv_text(frame), encoding="utf-8")
+
+
+def backtest(arguments: argparse.Namespace) -> Said:
+    """Score every model on the workspace's own past."""
+    workspace = load_workspace(arguments.workspace)
+    as_of = _as_of(arguments, workspace.timezone)
+    inputs = read_workspace(workspace, as_of)
+    with progress(quiet=arguments.quiet) as report:
+        board = leaderboard(
+            workspace,
+            inputs,
+            as_of,
+            windows=arguments.windows,
+            seed=arguments.seed,
+            progress=report,
+        )
+    known = board.replace([np.inf, -np.inf], np.nan).astype(object)  # JSON knows neither
+    rows = known.where(known.notna(), None).to_dict("records")
+    return {"leaderboard": rows, "text": board.to_string(index=False)}
+
+
+def replay(arguments: argparse.Namespace) -> Said:
+    """Serve orders under one or several plans."""
+    workspace = load_workspace(arguments.workspace)
+    asked = None if arguments.as_of is None else _as_of(arguments, workspace.timezone)
+    result = comparison.compare(
+        workspace,
+        arguments.orders,
+        arguments.plan,
+        as_of=asked,
+        now=_now(),
+        seed=arguments.seed,
+    )
+    _tell(arguments, result.notes, _warnings({"orders to replay": result.counts}))
+    said = next(iter(result.kpis.values())) if len(result.kpis) == 1 else {"plans": result.kpis}
+    return {**said, "text": comparison.words(result, workspace)}
+
+
+def runs(arguments: argparse.Namespace) -> Said:
+    """List the ledger."""
+    workspace = load_workspace(arguments.workspace)
+    with ledger.open_ledger(workspace.store_url) as book:
+        found = book.all()
+    rows = [vars(entry) for entry in found]
+    table = pd.DataFrame(rows)
+    shown = ["run_id", "state", "as_of", "finished_at", "mean_minutes", "on_time_share"]
+    text = table[shown].to_string(index=False) if rows else "No run yet: peakahead run"
+    return {"runs": rows, "text": text}
+
+
+def status(arguments: argparse.Namespace) -> Said:
+    """Tell the last success and how old it is."""
+    workspace = load_workspace(arguments.workspace)
+    with ledger.open_ledger(workspace.store_url) as book:
+        found = book.all()
+        last = book.last_done()
+    failed = "" if not found or found[0].state == ledger.DONE else f" Then failed: {found[0].error}"
+    if last is None:
+        return {
+            "last_run": None,
+            "age_seconds": None,
+            "runs": len(found),
+            "text": f"No run has succeeded yet.{failed}",
+        }
+    age = (_now() - pd.Timestamp(last.finished_at)).total_seconds()
+    return {
+        "last_run": vars(last),
+        "age_seconds": age,
+        "runs": len(found),
+        "text": f"Last success: {last.run_id}, {age / 3600:.1f} hours ago; "
+        f"{len(found)} runs.{failed}",
+    }
+
+
+def lab(arguments: argparse.Namespace) -> Said:
+    """Open JupyterLab on the notebooks."""
+    workspace = load_workspace(arguments.workspace)
+    folder = Path(__file__).resolve().parent.parent / "notebooks"
+    if importlib.util.find_spec("jupyterlab") is None or not folder.is_dir():
+        raise ConfigError(
+            "lab needs JupyterLab and the notebooks: get the source tree and install its 'lab' "
+            "extra there (`make setup` does)"
+        )
+    environment = {**os.environ, "PEAKAHEAD_WORKSPACE": str(workspace.root.resolve())}
+    command = [sys.executable, "-m", "jupyterlab", "--notebook-dir", str(folder)]
+    code = subprocess.run(command, env=environment, check=False).returncode  # noqa: S603
+    if code:
+        raise OSError(f"JupyterLab ended with exit code {code}; its own messages say why")
+    return {"text": "JupyterLab has closed."}

@@ -1,0 +1,153 @@
+"""Plans held side by side on the same orders, for `peakahead replay`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from planning import ledger
+from planning.decide import limits_of
+from planning.policies import last_week
+from planning.problem import Market, Plan, market, orders, plan_of
+from planning.replay import replay
+from planning.rules import Limits
+from planning.tables import InputRefused, read_orders, read_plan, read_workspace
+from planning.workspace import ConfigError, Workspace
+
+NAMES = {
+    "none": "buying on demand",
+    "last-week": "last week's same hours",
+    "latest": "the plan",
+}
+Kpis = Mapping[str, float | None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """The figures of each plan on the same orders."""
+
+    kpis: dict[str, Kpis]  # by plan, as it was asked for
+    orders: int
+    counts: dict[str, int]  # what became of the rows of the orders' file
+    report: Path | None  # of the run whose plan was replayed
+    notes: list[str]
+
+
+def order_rows(log: pa.Table) -> pd.DataFrame:
+    """The columns of an order log that fulfilment needs."""
+    wanted = ["product_id", "ordered_at", "quantity", "status", "segment"]
+    rows: pd.DataFrame = log.select(wanted).to_pandas()
+    return rows
+
+
+def _latest(workspace: Workspace) -> Path:
+    with ledger.open_ledger(workspace.store_url) as book:
+        found = book.all()
+    if not found:
+        raise ConfigError("--plan latest: no run has succeeded yet; do `peakahead run` first")
+    plans = (workspace.root / "runs" / run.run_id / "plan.csv" for run in found)
+    here = next((plan for plan in plans if plan.is_file()), None)
+    if here is None:
+        raise ConfigError("--plan latest: the ledger's runs are not in this workspace's runs/")
+    return here
+
+
+def _known_as_of(plans: Sequence[Path], tz: str) -> pd.Timestamp | None:
+    """The as-of of the run that wrote a plan, from the manifest beside it."""
+    for path in plans:
+        manifest = path.parent / "manifest.json"
+        try:
+            told = json.loads(manifest.read_text(encoding="utf-8"))["as_of"]
+            return pd.Timestamp(told).tz_convert(tz)
+        except (OSError, ValueError, KeyError, TypeError):  # none, or not one of ours
+            continue
+    return None
+
+
+def compare(
+    workspace: Workspace,
+    orders_file: Path,
+    plans: Sequence[str],
+    *,
+    as_of: pd.Timestamp | None,
+    now: pd.Timestamp,
+    seed: int,
+) -> Comparison:
+    """Replay the orders under each plan: a file, `none`, `last-week` or `latest`.
+
+    Without `as_of`, that of the run which made one of the plans counts, else `now`.
+    """
+    files = {
+        name: _latest(workspace) if name == "latest" else Path(name)
+        for name in plans
+        if name not in ("none", "last-week")
+    }
+    known = _known_as_of(list(files.values()), workspace.timezone)
+    instant = as_of or known or now.tz_convert(workspace.timezone)
+    source = "that of the plan's run" if known else "the present moment; --as-of sets another"
+    inputs = read_workspace(workspace, instant)
+    log = read_orders(orders_file, workspace, inputs.tables["products"])
+    sellers = market(inputs.tables, workspace.timezone)
+    stream = orders(order_rows(log.orders), sellers.product_ids)
+    limits = limits_of(workspace, instant)
+    kpis: dict[str, Kpis] = {}
+    for name in plans:
+        plan = _plan(name, files, workspace, sellers, inputs.orders, limits)
+        kpis[name] = replay(
+            sellers,
+            stream,
+            plan,
+            as_of=limits.as_of,
+            horizon=limits.horizon,
+            target_minutes=workspace.target_minutes,
+            rng=np.random.default_rng(seed),
+        ).kpis()
+    report = next((path.parent / "report.html" for path in files.values()), None)
+    return Comparison(
+        kpis=kpis,
+        orders=len(stream),
+        counts=asdict(log.counts),
+        report=report if report is not None and report.is_file() else None,
+        notes=[*log.notes, *([] if as_of else [f"as-of {instant.isoformat()}, {source}"])],
+    )
+
+
+def _plan(
+    name: str,
+    files: Mapping[str, Path],
+    workspace: Workspace,
+    sellers: Market,
+    history: pa.Table,
+    limits: Limits,
+) -> Plan:
+    if name == "none":
+        return Plan.empty()
+    if name == "last-week":
+        return last_week(sellers, orders(order_rows(history), sellers.product_ids), limits)
+    try:
+        return plan_of(read_plan(files[name], workspace), sellers)
+    except ValueError as error:
+        raise InputRefused([f"{files[name]}: {error}"]) from error
+
+
+def words(result: Comparison, workspace: Workspace) -> str:
+    """The comparison in plain words."""
+    told = [f"{result.orders:,} orders, on time = within {workspace.target_minutes:g} minutes"]
+    for name, kpis in result.kpis.items():
+        if kpis["mean_minutes"] is None:
+            told.append(f"  {NAMES.get(name, name)}: no order was served")
+            continue
+        told.append(
+            f"  {NAMES.get(name, name)}: {kpis['mean_minutes']:.1f} minutes on average "
+            f"(95 % within {kpis['p95_minutes']:.1f}), {kpis['on_time_share']:.0%} on time, "
+            f"{kpis['instant_share']:.0%} at once, spend {kpis['spend']:,.0f}"
+        )
+    if result.report is not None:
+        told.append(f"Open {result.report}")
+    return "\n".join(told)

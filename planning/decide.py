@@ -1,0 +1,223 @@
+"""From checked tables to a checked plan: demand, forecast, peaks, sampled futures, plan.
+
+Data in, data out: nothing here touches disk, screen or clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from importlib import resources
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from forecast import Backtest, Forecast, Panel, find_peaks, forecast, panel_of_orders
+from forecast import leaderboard as score_models
+from planning import rules
+from planning.optimise import Aims, Solution, solve
+from planning.problem import Market, Orders, epoch, lines, market, stream
+from planning.scenarios import OrderMix, order_mix, sample_future
+from planning.tables import Inputs
+from planning.workspace import Workspace
+
+RECENT_DAYS = 56  # of history that tell the sizes of orders
+PATHS = 64  # sample paths of a forecast
+FUTURES = (8, 16)  # of them that the plan is made for: the fewest, the most
+SAMPLED_ORDERS = 2_500_000  # that all futures together should not exceed
+STREAMS = 3  # number of this purpose among the seed's; optimise has 1 and 2
+
+Progress = Callable[[str, float], None]
+
+
+class NoPlanPossible(ValueError):
+    """Nothing can be bought from anyone; the message says why."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Demand:
+    """What is known and expected about demand."""
+
+    panel: Panel
+    forecast: Forecast
+    peaks: pd.DataFrame  # the rows of peaks.csv
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """What a run found, before it is written down."""
+
+    market: Market
+    demand: Demand
+    solution: Solution
+    lines: pd.DataFrame  # the rows of plan.csv
+
+
+def country_of(tz: str) -> str | None:
+    """ISO code of the country whose clock `tz` is, for its holidays; None = of no country."""
+    zones = (resources.files("tzdata") / "zoneinfo" / "zone.tab").read_text(encoding="utf-8")
+    for row in zones.splitlines():
+        fields = row.split("\t")
+        if not row.startswith("#") and fields[2] == tz:
+            return fields[0]
+    return None
+
+
+def limits_of(workspace: Workspace, as_of: pd.Timestamp) -> rules.Limits:
+    """What a plan of this workspace may use at `as_of`."""
+    return rules.Limits(
+        as_of=as_of.timestamp(),
+        horizon=workspace.horizon.total_seconds(),
+        working_capital=workspace.working_capital,
+    )
+
+
+def aims_of(workspace: Workspace) -> Aims:
+    """What the workspace wants of a plan."""
+    return Aims(
+        target_minutes=workspace.target_minutes,
+        target_share=workspace.target_share,
+        delay_cost=workspace.delay_cost_per_minute,
+        capital_cost=workspace.capital_cost_per_year,
+        segment_weight=workspace.segment_weight,
+    )
+
+
+def past_demand(workspace: Workspace, inputs: Inputs, as_of: pd.Timestamp) -> Panel:
+    """Units and orders of every product in every bucket before as-of."""
+    return panel_of_orders(
+        inputs.orders,
+        inputs.tables["products"]["product_id"].to_numpy(dtype=object),
+        freq=workspace.freq,
+        tz=workspace.timezone,
+        as_of=as_of,
+    )
+
+
+def leaderboard(
+    workspace: Workspace,
+    inputs: Inputs,
+    as_of: pd.Timestamp,
+    *,
+    windows: int,
+    seed: int,
+    progress: Progress,
+) -> pd.DataFrame:
+    """Every model and the blend, scored on the workspace's last `windows` horizons."""
+    horizon = int(workspace.horizon / pd.Timedelta(workspace.freq))
+    return score_models(
+        past_demand(workspace, inputs, as_of),
+        Backtest(horizon=horizon, windows=windows, step=horizon),
+        products=inputs.tables["products"],
+        events=inputs.tables["events"],
+        country=country_of(workspace.timezone),
+        seed=seed,
+        progress=progress,
+    )
+
+
+def expect_demand(
+    workspace: Workspace, inputs: Inputs, as_of: pd.Timestamp, *, seed: int, progress: Progress
+) -> Demand:
+    """Aggregate the order log and forecast every product over the horizon."""
+    products, events = inputs.tables["products"], inputs.tables["events"]
+    country = country_of(workspace.timezone)
+    progress("demand", 0.0)
+    panel = past_demand(workspace, inputs, as_of)
+    progress("demand", 1.0)
+    ahead = _forecast(workspace, inputs, panel, seed=seed, progress=progress)
+    peaks = find_peaks(ahead, panel, events, products=products, country=country)
+    return Demand(panel=panel, forecast=ahead, peaks=peaks)
+
+
+def _forecast(
+    workspace: Workspace, inputs: Inputs, panel: Panel, *, seed: int, progress: Progress
+) -> Forecast:
+    return forecast(
+        panel,
+        int(workspace.horizon / pd.Timedelta(workspace.freq)),
+        products=inputs.tables["products"],
+        events=inputs.tables["events"],
+        country=country_of(workspace.timezone),
+        n_paths=PATHS,
+        seed=seed,
+        progress=progress,
+    )
+
+
+def expect_orders(
+    workspace: Workspace, inputs: Inputs, panel: Panel, *, seed: int, progress: Progress
+) -> Forecast:
+    """Forecast the number of orders of every product: channels jam by orders, not by units."""
+    if panel.orders is None:
+        raise ValueError("the panel holds no order counts; make it with panel_of_orders")
+    counts = replace(panel, y=panel.orders)
+    return _forecast(
+        workspace,
+        inputs,
+        counts,
+        seed=seed,
+        progress=lambda step, share: progress(f"orders: {step}", share),
+    )
+
+
+def recent_mix(panel: Panel, orders: pa.Table, as_of: pd.Timestamp) -> OrderMix:
+    """Sizes and segments of the last weeks' orders."""
+    since = (as_of - pd.Timedelta(days=RECENT_DAYS)).tz_convert("UTC")
+    recent = orders.filter(
+        pc.and_(
+            pc.greater_equal(orders["ordered_at"], pa.scalar(since, orders["ordered_at"].type)),
+            pc.not_equal(orders["status"], "cancelled"),
+        )
+    )
+    ids = pa.array(panel.ids, orders["product_id"].type)
+    product = pc.index_in(recent["product_id"], value_set=ids).to_numpy()
+    return order_mix(recent, product, len(panel.ids))
+
+
+def sample_streams(arrivals: Forecast, freq: str, mix: OrderMix, seed: int) -> list[Orders]:
+    """Streams of orders, one for each sample path of a forecast of order counts."""
+    starts = epoch(pd.DatetimeIndex(arrivals.ds))
+    bucket = pd.Timedelta(freq).total_seconds()
+    rng = stream(seed, STREAMS)
+    expected = max(float(arrivals.mean.sum()), 1.0)
+    futures = int(np.clip(SAMPLED_ORDERS / expected, *FUTURES))
+    return [sample_future(path, starts, bucket, mix, rng) for path in arrivals.paths[:futures]]
+
+
+def _require_sellers(sellers: Market, as_of: pd.Timestamp) -> None:
+    licensed = sellers.qualified_until > as_of.timestamp()
+    if not licensed[sellers.offer_supplier].any():
+        raise NoPlanPossible(
+            f"no plan is possible: at {as_of.isoformat()} no supplier with an offer has a "
+            f"licence_no and a licence_valid_until that has not passed "
+            f"({len(sellers.supplier_ids)} suppliers, {int(licensed.sum())} licensed); "
+            "renew the licences in the suppliers table"
+        )
+
+
+def decide(
+    workspace: Workspace, inputs: Inputs, as_of: pd.Timestamp, *, seed: int, progress: Progress
+) -> Decision:
+    """Forecast, find peaks, plan and check the plan.
+
+    Raises
+    ------
+    NoPlanPossible
+        When no supplier that offers anything holds a licence.
+    planning.rules.RuleBroken
+        When the optimiser broke a plan rule: nothing may be stored then.
+    """
+    sellers = market(inputs.tables, workspace.timezone)
+    _require_sellers(sellers, as_of)
+    demand = expect_demand(workspace, inputs, as_of, seed=seed, progress=progress)
+    arrivals = expect_orders(workspace, inputs, demand.panel, seed=seed, progress=progress)
+    mix = recent_mix(demand.panel, inputs.orders, as_of)
+    streams = sample_streams(arrivals, workspace.freq, mix, seed)
+    limits = limits_of(workspace, as_of)
+    solution = solve(sellers, streams, limits, aims_of(workspace), seed=seed, progress=progress)
+    rows = lines(solution.plan, sellers, solution.reasons)
+    rules.check(rows, sellers, limits)
+    return Decision(market=sellers, demand=demand, solution=solution, lines=rows)

@@ -1,0 +1,305 @@
+"""The scheduled job: read, validate, forecast, find peaks, plan, check, store, export, report."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import platform
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow.parquet as pq
+
+from planning import ledger, store
+from planning.decide import Decision, NoPlanPossible, Progress, decide
+from planning.exports import csv_text, write_exports
+from planning.report import report_page
+from planning.rules import RuleBroken
+from planning.tables import InputRefused, Inputs, fingerprint, read_workspace
+from planning.workspace import Workspace
+
+FAILURES = (InputRefused, NoPlanPossible, RuleBroken)  # that the ledger tells of
+PACKAGES = ("peakahead", "lightgbm", "numpy", "pandas", "pyarrow")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """One run that somebody asks for."""
+
+    workspace: Workspace
+    as_of: pd.Timestamp
+    seed: int = 0
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What `peakahead run` says of itself."""
+
+    run_id: str
+    run_dir: Path | None  # None after a dry run
+    status: str  # done, already_done or dry_run
+    kpis: Mapping[str, Any]
+    timings: Mapping[str, float]
+    counts: Mapping[str, Mapping[str, int]]
+    notes: list[str] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        """JSON-ready, paths as text."""
+        return {**asdict(self), "run_dir": str(self.run_dir) if self.run_dir else None}
+
+
+class Stopwatch:
+    """Seconds spent in each step of a run."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Time a block under `name`."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = round(time.perf_counter() - started, 3)
+
+
+def run_id_of(request: Request, hashes: Mapping[str, str]) -> str:
+    """Equal inputs, configuration, as-of, seed and version have one id."""
+    what = {
+        "version": metadata.version("peakahead"),
+        "config": request.workspace.config_sha256,
+        "inputs": dict(sorted(hashes.items())),
+        "as_of": request.as_of.isoformat(),
+        "seed": request.seed,
+    }
+    digest = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
+    return f"{request.as_of.tz_convert('UTC'):%Y%m%dT%H%M%SZ}-{digest[:12]}"
+
+
+def run(request: Request, progress: Progress, now: Callable[[], pd.Timestamp]) -> Outcome:
+    """Do the whole job once; a second time with the same inputs finds it done.
+
+    Raises
+    ------
+    planning.store.LockHeld
+        When another run is at work in the workspace.
+    planning.tables.InputRefused
+        When a table can't be trusted as a whole; nothing was written.
+    planning.ledger.StoreUnavailable
+        When the ledger can't be reached; a run folder already in place is entered next time.
+    OSError
+        When the workspace can't be written.
+    """
+    workspace = request.workspace
+    if request.dry_run:
+        return _dry_run(request, progress)
+    runs = workspace.root / "runs"
+    with store.lock(workspace.root), ledger.open_ledger(workspace.store_url) as book:
+        store.prepare(runs)
+        done = _already_done(book, request, runs, now)
+        if done is not None:
+            return done
+        watch = Stopwatch()
+        try:
+            inputs, decision = _work(request, progress, watch)
+        except FAILURES as error:
+            _record_failure(book, request, str(error), now())
+            raise
+        run_id = run_id_of(request, inputs.hashes)  # of what was read, should a file have changed
+        with store.staged(runs, run_id) as aside:
+            with watch.step("write"):
+                _write(aside, request, inputs, decision)
+            manifest = _manifest(aside, request, inputs, run_id, watch)
+            store.write_json(aside / "manifest.json", manifest)
+        _record(book, runs / run_id, now())
+    return _outcome("done", runs / run_id, manifest)
+
+
+def _work(request: Request, progress: Progress, watch: Stopwatch) -> tuple[Inputs, Decision]:
+    progress("read", 0.0)
+    with watch.step("read"):
+        inputs = read_workspace(request.workspace, request.as_of)
+    progress("read", 1.0)
+    with watch.step("decide"):
+        decision = decide(
+            request.workspace, inputs, request.as_of, seed=request.seed, progress=progress
+        )
+    return inputs, decision
+
+
+def _dry_run(request: Request, progress: Progress) -> Outcome:
+    watch = Stopwatch()
+    inputs, decision = _work(request, progress, watch)
+    return Outcome(
+        run_id=run_id_of(request, inputs.hashes),
+        run_dir=None,
+        status="dry_run",
+        kpis=kpis(decision),
+        timings=watch.seconds,
+        counts=counts(inputs),
+        notes=inputs.notes,
+    )
+
+
+def kpis(decision: Decision) -> dict[str, Any]:
+    """The content of kpis.json."""
+    solution = decision.solution
+    return {
+        "predicted": solution.predicted.kpis(),
+        "reactive": solution.reactive.kpis(),
+        "solver": {
+            "status": solution.status,
+            "objective": solution.objective,
+            "bound": solution.bound,
+            "gap": solution.gap,
+            "seconds": round(solution.seconds, 3),
+        },
+    }
+
+
+def counts(inputs: Inputs) -> dict[str, dict[str, int]]:
+    """What became of every row read, table by table."""
+    return {name: asdict(count) for name, count in inputs.counts.items()}
+
+
+def _write(folder: Path, request: Request, inputs: Inputs, decision: Decision) -> None:
+    """Every file of a run but its manifest."""
+    workspace = request.workspace
+    decision.demand.forecast.frame().to_parquet(folder / "forecast.parquet", index=False)
+    (folder / "peaks.csv").write_text(csv_text(decision.demand.peaks), encoding="utf-8")
+    (folder / "plan.csv").write_text(csv_text(decision.lines), encoding="utf-8")
+    store.write_json(folder / "kpis.json", kpis(decision))
+    (folder / "exports").mkdir()
+    write_exports(
+        folder / "exports",
+        decision.lines,
+        products=inputs.tables["products"],
+        suppliers=inputs.tables["suppliers"],
+        as_of=request.as_of,
+        formats=workspace.export_formats,
+        language=workspace.language,
+    )
+    (folder / "quarantine").mkdir()
+    for table, rows in inputs.quarantine.items():
+        rows.to_csv(folder / "quarantine" / f"{table}.csv", index=False, lineterminator="\n")
+    page = report_page(decision, inputs, request.as_of, workspace)
+    (folder / "report.html").write_text(page, encoding="utf-8")
+
+
+def _rows(path: Path) -> int | None:
+    """Rows of a table file; None for files that are no tables."""
+    if path.suffix == ".parquet":
+        return int(pq.read_metadata(path).num_rows)
+    if path.suffix == ".csv":
+        with path.open(newline="", encoding="utf-8") as handle:
+            return sum(1 for _ in csv.reader(handle)) - 1
+    return None
+
+
+def _manifest(
+    folder: Path, request: Request, inputs: Inputs, run_id: str, watch: Stopwatch
+) -> dict[str, Any]:
+    """What went in, what came out, and how long it took."""
+    return {
+        "run_id": run_id,
+        "as_of": request.as_of.isoformat(),
+        "seed": request.seed,
+        "versions": {
+            "python": platform.python_version(),
+            **{name: metadata.version(name) for name in PACKAGES},
+        },
+        "config_sha256": request.workspace.config_sha256,
+        "inputs": {
+            name: {"sha256": digest, "rows": inputs.rows[name]}
+            for name, digest in inputs.hashes.items()
+        },
+        "outputs": {
+            path.relative_to(folder).as_posix(): {"sha256": store.sha256(path), "rows": _rows(path)}
+            for path in store.files_in(folder)
+        },
+        "counts": counts(inputs),
+        "notes": inputs.notes,
+        "timings": watch.seconds,
+    }
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content
+
+
+def _outcome(status: str, folder: Path, manifest: Mapping[str, Any]) -> Outcome:
+    return Outcome(
+        run_id=manifest["run_id"],
+        run_dir=folder,
+        status=status,
+        kpis=_read_json(folder / "kpis.json"),
+        timings=manifest["timings"],
+        counts=manifest["counts"],
+        notes=manifest["notes"],
+    )
+
+
+def _already_done(
+    book: ledger.Ledger, request: Request, runs: Path, now: Callable[[], pd.Timestamp]
+) -> Outcome | None:
+    """The finished run of the same request, entered in the ledger if a crash left it out.
+
+    A folder is renamed into place only when it is whole, so its presence means that the run was
+    finished; the ledger follows.
+    """
+    run_id = _expected_id(request)
+    folder = runs / run_id
+    if not (folder / "manifest.json").is_file():
+        return None
+    entry = book.find(run_id)
+    if entry is None or entry.state != ledger.DONE:
+        _record(book, folder, now())
+    return _outcome("already_done", folder, _read_json(folder / "manifest.json"))
+
+
+def _expected_id(request: Request) -> str:
+    """The id that a run will have; of the request alone when an input can't even be hashed."""
+    try:
+        return run_id_of(request, fingerprint(request.workspace))
+    except InputRefused:  # reading will name what is wrong with every table, not with the first
+        return run_id_of(request, {})
+
+
+def _record_failure(book: ledger.Ledger, request: Request, error: str, now: pd.Timestamp) -> None:
+    entry = ledger.Run(
+        run_id=_expected_id(request),
+        as_of=request.as_of.isoformat(),
+        finished_at=now.isoformat(),
+        seed=request.seed,
+        state=ledger.FAILED,
+        error=error,
+    )
+    book.record(entry, pd.DataFrame())
+
+
+def _record(book: ledger.Ledger, folder: Path, now: pd.Timestamp) -> None:
+    manifest = _read_json(folder / "manifest.json")
+    predicted = _read_json(folder / "kpis.json")["predicted"]
+    entry = ledger.Run(
+        run_id=manifest["run_id"],
+        as_of=manifest["as_of"],
+        finished_at=now.isoformat(),
+        seed=manifest["seed"],
+        state=ledger.DONE,
+        manifest_sha256=store.sha256(folder / "manifest.json"),
+        mean_minutes=predicted["mean_minutes"],
+        on_time_share=predicted["on_time_share"],
+        prealloc_value=predicted["prealloc_value"],
+    )
+    text = pd.read_csv(folder / "plan.csv", dtype=str, keep_default_na=False)
+    book.record(entry, text.astype({"units": "int64", "unit_cost": "float64"}))

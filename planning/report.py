@@ -1,0 +1,178 @@
+"""The page for people: what the run found, self-contained."""
+
+from __future__ import annotations
+
+from html import escape
+from string import Template
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from planning.decide import Decision
+from planning.plots import delivery_figure, demand_figure, money_figure
+from planning.tables import Inputs
+from planning.workspace import Workspace
+
+TOP = 20  # rows shown of peaks and of lines; the files hold all
+
+PAGE = Template("""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>peakahead · $as_of</title>
+<style>
+body { font: 15px/1.5 system-ui, "Noto Sans CJK SC", sans-serif; color: #1f2933; margin: 0 auto;
+       max-width: 1080px; padding: 24px; }
+h1 { font-size: 24px; margin: 0; } h2 { font-size: 18px; margin: 36px 0 8px; }
+.lead { font-size: 18px; margin: 12px 0 20px; }
+.muted { color: #616e7c; }
+.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(210px, 1fr)); gap: 12px; }
+.card { border: 1px solid #e4e7eb; border-radius: 8px; padding: 12px 16px; }
+.card b { display: block; font-size: 24px; color: #0b7285; }
+table { border-collapse: collapse; width: 100%; font-size: 13px; }
+th, td { text-align: left; padding: 4px 10px 4px 0; border-bottom: 1px solid #e4e7eb; }
+td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; }
+.scroll { overflow-x: auto; }
+</style>
+</head>
+<body>
+<h1>Supply plan</h1>
+<div class="muted">as of $as_of, for $hours hours</div>
+<p class="lead">$lead</p>
+<div class="cards">$cards</div>
+$figures
+<h2>Where the money goes</h2>
+<div class="scroll">$suppliers</div>
+<h2>Peaks expected</h2>
+<p class="muted">$peaks_told</p>
+<div class="scroll">$peaks</div>
+<h2>Lines of the plan</h2>
+<p class="muted">$lines_told</p>
+<div class="scroll">$lines</div>
+<h2>What was read</h2>
+<div class="scroll">$counts</div>
+$notes
+</body>
+</html>
+""")
+
+
+def _table(rows: pd.DataFrame) -> str:
+    numeric = {name for name in rows if pd.api.types.is_numeric_dtype(rows[name])}
+    kind = {name: ' class="n"' if name in numeric else "" for name in rows}
+    head = "".join(f"<th{kind[name]}>{escape(str(name))}</th>" for name in rows)
+    body = "".join(
+        "<tr>"
+        + "".join(
+            f"<td{kind[name]}>{escape(_shown(value))}</td>"
+            for name, value in zip(rows.columns, row, strict=True)
+        )
+        + "</tr>"
+        for row in rows.itertuples(index=False)
+    )
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, pd.Timestamp):
+        return value.strftime("%a %d %b %H:%M")
+    if isinstance(value, float):
+        return f"{value:,.2f}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _card(figure: str, label: str) -> str:
+    return f'<div class="card"><b>{escape(figure)}</b>{escape(label)}</div>'
+
+
+def _lead(decision: Decision, workspace: Workspace) -> str:
+    plan, reactive = decision.solution.predicted, decision.solution.reactive
+    return (
+        f"With this plan an order is expected to be delivered in {plan.mean_minutes:.1f} minutes "
+        f"instead of {reactive.mean_minutes:.1f}, and {plan.on_time_share:.0%} instead of "
+        f"{reactive.on_time_share:.0%} of orders within {workspace.target_minutes:g} minutes, "
+        f"for {plan.prealloc_value:,.0f} of the {workspace.working_capital:,.0f} "
+        f"that may be committed. {decision.solution.status.capitalize()}."
+    )
+
+
+def _cards(decision: Decision) -> str:
+    plan, reactive = decision.solution.predicted, decision.solution.reactive
+    lines = decision.lines
+    return "".join(
+        [
+            _card(
+                f"{plan.mean_minutes:.1f} min",
+                f"mean delivery, {reactive.mean_minutes:.1f} on demand",
+            ),
+            _card(f"{plan.on_time_share:.0%}", f"on time, {reactive.on_time_share:.0%} on demand"),
+            _card(f"{plan.spend:,.0f}", f"expected spend, {reactive.spend:,.0f} on demand"),
+            _card(f"{len(lines):,}", f"lines at {lines['supplier_id'].nunique()} suppliers"),
+        ]
+    )
+
+
+def _figures(decision: Decision, workspace: Workspace) -> str:
+    demand = decision.demand
+    figures = [
+        delivery_figure(decision.solution, decision.market, workspace.target_minutes),
+        demand_figure(demand.panel, demand.forecast),
+        money_figure(decision.lines),
+    ]
+    return "".join(
+        _html(figure, first=number == 0, number=number) for number, figure in enumerate(figures)
+    )
+
+
+def _html(figure: go.Figure, *, first: bool, number: int) -> str:
+    return str(
+        figure.to_html(
+            full_html=False,
+            include_plotlyjs=first,
+            div_id=f"figure-{number}",
+            config={"displayModeBar": False, "responsive": True},
+        )
+    )
+
+
+def _suppliers(decision: Decision, inputs: Inputs) -> pd.DataFrame:
+    lines = decision.lines.assign(amount=decision.lines["units"] * decision.lines["unit_cost"])
+    names = inputs.tables["suppliers"].set_index("supplier_id")["name"]
+    rows = lines.groupby("supplier_id").agg(
+        lines=("line_id", "size"),
+        units=("units", "sum"),
+        amount=("amount", "sum"),
+        order_first=("order_by", "min"),
+    )
+    rows.insert(0, "name", names.reindex(rows.index))
+    return rows.reset_index().sort_values("amount", ascending=False)
+
+
+def _counts(inputs: Inputs) -> pd.DataFrame:
+    return pd.DataFrame([{"table": name, **vars(count)} for name, count in inputs.counts.items()])
+
+
+def report_page(
+    decision: Decision, inputs: Inputs, as_of: pd.Timestamp, workspace: Workspace
+) -> str:
+    """One HTML page with everything inside: words, figures, tables."""
+    peaks, lines = decision.demand.peaks, decision.lines
+    largest = peaks.sort_values("expected_units", ascending=False).head(TOP)
+    dearest = lines.assign(amount=lines["units"] * lines["unit_cost"])
+    dearest = dearest.sort_values("amount", ascending=False, kind="stable").head(TOP)
+    notes = "".join(f"<li>{escape(note)}</li>" for note in inputs.notes)
+    return PAGE.substitute(
+        as_of=escape(as_of.isoformat()),
+        hours=f"{workspace.horizon.total_seconds() / 3600:g}",
+        lead=escape(_lead(decision, workspace)),
+        cards=_cards(decision),
+        figures=_figures(decision, workspace),
+        suppliers=_table(_suppliers(decision, inputs)),
+        peaks_told=f"The {len(largest)} largest of {len(peaks)}; all are in peaks.csv.",
+        peaks=_table(largest),
+        lines_told=f"The {len(dearest)} dearest of {len(lines)}; all are in plan.csv.",
+        lines=_table(dearest),
+        counts=_table(_counts(inputs)),
+        notes=f"<ul class='muted'>{notes}</ul>" if notes else "",
+    )

@@ -1,0 +1,132 @@
+"""Any long frame `unique_id, ds, y` from a file -> its forecast; no workspace needed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+
+from forecast import forecast, panel_of_series
+from planning.decide import Progress
+from planning.problem import Array
+from planning.tables import InputRefused
+from planning.workspace import ConfigError
+
+COLUMNS = ("unique_id", "ds", "y")
+
+
+def forecast_series(
+    path: Path, *, freq: str, horizon: int, season: int | None, seed: int, progress: Progress
+) -> tuple[pd.DataFrame, Array]:
+    """Forecast every series of a file: rows of unique_id, ds, mean, q0.01 …, and the models used.
+
+    Raises
+    ------
+    planning.tables.InputRefused
+        When the file can't be read as such a frame; the message says what to do.
+    planning.workspace.ConfigError
+        When `freq` is no length of a bucket of that frame.
+    """
+    try:
+        frame = read_series(path)
+        _check_freq(freq, frame["ds"])
+        panel = panel_of_series(frame, freq=freq, season=season)
+    except ConfigError:
+        raise
+    except ValueError as error:
+        raise InputRefused([f"{path}: {error}"]) from error
+    ahead = forecast(panel, horizon, season=season, n_paths=1, seed=seed, progress=progress)
+    return ahead.frame().rename(columns={ahead.id_name: "unique_id"}), ahead.model
+
+
+def read_series(path: Path) -> pd.DataFrame:
+    """A .parquet, .csv or .csv.gz file as unique_id (text), ds (as it came) and y (float).
+
+    Raises
+    ------
+    ValueError
+        When the file, a column or a value is not what a long frame holds.
+    """
+    table = _open(path)
+    missing = [name for name in COLUMNS if name not in table.column_names]
+    if missing:
+        raise ValueError(f"column {', '.join(missing)} is missing; unique_id, ds and y are needed")
+    twice = [name for name in COLUMNS if table.column_names.count(name) > 1]
+    if twice:
+        raise ValueError(f"column {', '.join(twice)} comes more than once; keep one of each")
+    frame: pd.DataFrame = table.select(COLUMNS).to_pandas()
+    for name in ("unique_id", "ds"):
+        _refuse(frame[name], frame[name].isna() | (frame[name].astype(str) == ""), "is empty")
+    frame["unique_id"] = frame["unique_id"].astype(str)
+    if not pd.api.types.is_numeric_dtype(frame["y"]):
+        frame["y"] = _numbers(frame["y"])
+    _refuse(frame["y"], frame["y"].isin([np.inf, -np.inf]), "is infinite")
+    if not pd.api.types.is_numeric_dtype(frame["ds"]):
+        frame["ds"] = _stamps(frame["ds"])
+    return frame
+
+
+def _check_freq(freq: str, ds: pd.Series) -> None:
+    """Raise ConfigError unless `freq` is a positive offset, or a step where ds is whole numbers."""
+    stamps = pd.api.types.is_datetime64_any_dtype(ds.dtype)
+    try:
+        length = pd.tseries.frequencies.to_offset(freq).n if not freq.isdigit() else int(freq)
+    except ValueError:
+        length = 0
+    if length < 1 or (stamps and freq.isdigit()):
+        what = "a length such as 15min, 1h, 1D, 1W or MS" if stamps else "a step such as 1"
+        raise ConfigError(f"--freq {freq!r}: write {what}")
+
+
+def _refuse(column: pd.Series, bad: pd.Series, what: str) -> None:
+    """Raise ValueError that names the first bad row."""
+    if bad.any():
+        row = int(bad.to_numpy().argmax())
+        raise ValueError(
+            f"row {row + 1}: {column.name} {column.iloc[row]!r} {what}; "
+            f"correct or remove the {int(bad.sum())} such row(s)"
+        )
+
+
+def _open(path: Path) -> pa.Table:
+    if not path.is_file():
+        raise ValueError("no such file")
+    try:
+        if path.suffix == ".parquet":
+            return pq.read_table(path)
+        if path.name.endswith((".csv", ".csv.gz")):
+            text = pa_csv.ConvertOptions(
+                column_types=dict.fromkeys(COLUMNS, pa.string()), strings_can_be_null=False
+            )
+            return pa_csv.read_csv(path, convert_options=text)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ValueError(f"the file can't be read: {error}") from error
+    raise ValueError("use a .parquet, .csv or .csv.gz file")
+
+
+def _numbers(column: pd.Series) -> pd.Series:
+    text = column.astype(str).str.strip()
+    values = pd.to_numeric(text.where(text != ""), errors="coerce").astype(float)
+    bad = values.isna() & (text != "")
+    _refuse(text, bad, "is no number (leave it empty where nothing was observed)")
+    return values
+
+
+def _stamps(column: pd.Series) -> pd.Series:
+    if pd.api.types.is_datetime64_any_dtype(column.dtype):
+        return column
+    text = column.astype(str).str.strip()
+    if text.str.fullmatch(r"[+-]?[0-9]+").all():
+        return text.astype("int64")
+    bad = pd.to_datetime(text, format="ISO8601", errors="coerce", utc=True).isna()
+    _refuse(text, bad, "is no ISO 8601 stamp, or no whole number like the others")
+    try:
+        return pd.to_datetime(text, format="ISO8601")
+    except ValueError as error:
+        raise ValueError(
+            "ds mixes offsets, or stamps with and without one; write all in UTC, or all naive"
+        ) from error

@@ -1,0 +1,98 @@
+"""The run folder: written aside, made durable, then renamed, so that it is complete or absent."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+LOCK = ".peakahead.lock"
+ASIDE = ".unfinished-"  # prefix of a folder that is still being written
+
+
+class LockHeld(RuntimeError):
+    """Another run holds the workspace's lock."""
+
+
+@contextmanager
+def lock(root: Path) -> Iterator[None]:
+    """Hold the workspace for one run; the system frees it when the process ends, however it ends.
+
+    Raises
+    ------
+    LockHeld
+        When another process holds it.
+    """
+    with (root / LOCK).open("a") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise LockHeld(f"another run is at work in {root}; try again later") from error
+        yield
+
+
+def sha256(path: Path) -> str:
+    """Hash of a file's content."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Indented JSON in the given key order, UTF-8; NaN and infinity are refused."""
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def files_in(folder: Path) -> list[Path]:
+    """Every file below a folder, in a fixed order."""
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def prepare(runs: Path) -> None:
+    """Make the folder of runs and sweep away what an interrupted run left; hold the lock.
+
+    Raises
+    ------
+    OSError
+        When a run could not be written there: better told now than after its computation.
+    """
+    if runs.exists() and not runs.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, "is in the way of the folder of runs", str(runs))
+    runs.mkdir(exist_ok=True)
+    for left in runs.glob(f"{ASIDE}*"):
+        shutil.rmtree(left)
+    if not os.access(runs, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(runs))
+
+
+@contextmanager
+def staged(runs: Path, run_id: str) -> Iterator[Path]:
+    """A folder aside to write a run into; renamed to runs/run_id when the block ends well."""
+    aside = runs / f"{ASIDE}{run_id}"
+    aside.mkdir()
+    try:
+        yield aside
+        for path in [*files_in(aside), *(p for p in aside.rglob("*") if p.is_dir()), aside]:
+            _sync(path)
+        final = runs / run_id
+        if final.exists():  # unrecorded and not adopted, so incomplete or altered
+            shutil.rmtree(final)
+        aside.rename(final)
+        _sync(runs)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)

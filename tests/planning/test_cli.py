@@ -1,0 +1,327 @@
+"""The command line: options anywhere, one JSON object, the right exit code, no traceback."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import math
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from planning import commands
+from planning.cli import main, parser
+from tests.planning.workspaces import AS_OF, call, contents, set_config, strict
+
+SUBPARSERS = next(
+    action for action in parser()._actions if isinstance(action, argparse._SubParsersAction)
+)
+COMMANDS = tuple(SUBPARSERS.choices)
+READERS = ("run", "forecast", "backtest", "replay", "runs", "status", "lab")  # of a workspace
+NEEDED = {"replay": ["--orders", "o.csv", "--plan", "none"], "init": ["somewhere"]}
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path, monkeypatch):
+    """What a command writes to the current directory must not land in the checkout."""
+    monkeypatch.chdir(tmp_path)
+
+
+# Help
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_helps_with_an_example_that_parses(command, capsys):
+    with pytest.raises(SystemExit) as left:
+        main([command, "--help"])
+    assert left.value.code == 0
+    told = capsys.readouterr().out
+    example = told.split("example:\n")[1].strip()
+    assert example.startswith(f"peakahead {command}")
+    assert parser().parse_args(shlex.split(example)[1:]).command == command
+    for option in ("--workspace", "--json", "--quiet"):
+        assert option in told
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_does_something(command):
+    assert callable(getattr(commands, command))
+
+
+def test_commands_that_compute_take_a_seed():
+    for command in ("init", "run", "forecast", "backtest", "replay"):
+        arguments = parser().parse_args([command, *NEEDED.get(command, []), "--seed", "7"])
+        assert arguments.seed == 7
+        assert parser().parse_args([command, *NEEDED.get(command, [])]).seed == 0
+
+
+def test_the_installed_command_answers():
+    script = Path(sys.executable).parent / "peakahead"
+    told = subprocess.run([script, "--version"], capture_output=True, text=True, check=True)
+    assert told.stdout.strip()
+    helped = subprocess.run([script, "--help"], capture_output=True, text=True, check=True)
+    for word in (*COMMANDS, "exit codes", "peakahead init market"):
+        assert word in helped.stdout
+
+
+# Options before and after
+
+
+def test_options_work_before_and_after_the_command(finished, capsys):
+    orders = ["replay", "--orders", str(finished.root / "future.parquet"), "--plan", "none"]
+    for command in (["status"], ["runs"], orders):
+        answers = []
+        for before in (["--json", "-w", str(finished.root), "--quiet"], ["--json"], []):
+            rest = ["--workspace", str(finished.root), "--json", "--quiet"][len(before) :]
+            after = rest if before != ["--json"] else ["-w", str(finished.root), "--quiet"]
+            assert main([*before, *command, *after]) == 0
+            said = strict(capsys.readouterr().out)
+            said.pop("age_seconds", None)
+            answers.append(said)
+        assert answers[0] == answers[1] == answers[2]
+
+
+def test_without_json_stdout_is_for_people(finished, capsys):
+    assert main(["status", "-w", str(finished.root)]) == 0
+    assert "Last success" in capsys.readouterr().out
+    assert main(["runs", "-w", str(finished.root)]) == 0
+    assert finished.run_dir.name in capsys.readouterr().out
+    assert main(["run", "-w", str(finished.root), "--as-of", AS_OF]) == 0
+    told = capsys.readouterr()
+    assert "Already done" in told.out
+    assert "Warning: orders: 2 of" in told.out
+    assert str(finished.run_dir / "report.html") in told.out
+
+
+def test_the_workspace_is_the_current_directory_unless_named(finished, monkeypatch):
+    monkeypatch.chdir(finished.root)
+    assert call("status").said["runs"] == 1
+
+
+def test_logs_go_to_stderr_as_json_lines_and_quiet_stops_them(finished):
+    told = call("run", "-w", finished.root, "--as-of", "2026-03-20", "--dry-run")
+    assert told.said["status"] == "dry_run"
+    levels = {json.loads(line)["level"] for line in told.err.splitlines()}
+    assert levels == {"info", "warning"}
+    quiet = call("run", "-w", finished.root, "--as-of", AS_OF, "--quiet")
+    assert quiet.err == ""
+
+
+# Exit codes
+
+
+@pytest.mark.parametrize("command", READERS)
+def test_a_folder_that_is_no_workspace_is_told(command, tmp_path):
+    answer = call(command, "-w", tmp_path / "none", *NEEDED.get(command, []))
+    assert answer.code == answer.said["exit_code"] == 2
+    assert "peakahead init" in answer.said["error"]
+    assert answer.said["error"] in answer.err
+
+
+@pytest.mark.parametrize("command", READERS)
+def test_a_broken_configuration_names_every_key(command, fresh):
+    set_config(fresh, ("^target_minutes.*", "target_minuts = 5"), ("^freq.*", 'freq = "2h"'))
+    answer = call(command, "-w", fresh, *NEEDED.get(command, []))
+    assert answer.code == 2
+    for part in ("target_minuts", "forecast.freq", '"15min", "30min", "1h"'):
+        assert part in answer.said["error"]
+
+
+REFUSING = {
+    "run": ["--as-of", AS_OF],
+    "forecast": ["--as-of", AS_OF],
+    "backtest": ["--as-of", AS_OF],
+    "replay": ["--orders", "o.csv", "--plan", "none", "--as-of", AS_OF],
+}
+
+
+@pytest.mark.parametrize("command", REFUSING)
+def test_an_input_that_cannot_be_trusted_is_refused_in_full(command, fresh):
+    (fresh / "offers.csv").write_text("supplier_id,product_id\n")
+    (fresh / "suppliers.csv").write_text("")
+    before = contents(fresh)
+    answer = call(command, "-w", fresh, *REFUSING[command])
+    assert answer.code == 1
+    for part in ("offers.csv", "unit_cost", "suppliers.csv", "empty"):
+        assert part in answer.said["error"]
+    lasting = {".peakahead.lock", "peakahead.db"}  # of `run`, which had begun
+    assert {k: v for k, v in contents(fresh).items() if k not in lasting} == before
+
+
+WRONG = {
+    "no command": [],
+    "an unknown command": ["nope"],
+    "an unknown option": ["run", "--fast"],
+    "an abbreviated negative seed": ["run", "--seed=-1"],
+    "a seed too large": ["run", "--seed", str(2**31)],
+    "a seed in words": ["run", "--seed", "one"],
+    "no orders": ["replay", "--plan", "none"],
+    "no plan": ["replay", "--orders", "o.csv"],
+    "windows": ["backtest", "--windows", "0"],
+    "horizon": ["forecast", "--series", "s.csv", "--freq", "1h", "--horizon", "none"],
+    "out": ["forecast", "--out", "forecast.xlsx"],
+    "a market of no days": ["init", "here", "--days", "0"],
+    "a market too short": ["init", "here", "--days", "3"],
+    "a market without money": ["init", "here", "--capital-days", "0"],
+    "a market of one price": ["init", "here", "--price-spread", "1"],
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_a_wrong_command_line_is_told_and_nothing_is_written(case, tmp_path):
+    answer = call(*WRONG[case])
+    assert answer.code == 2
+    assert answer.said["exit_code"] == 2
+    assert answer.said["error"]
+    assert contents(tmp_path) == {}
+
+
+def test_a_wrong_command_line_without_json_leaves_stdout_empty(capsys):
+    assert main(["nope"]) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert "usage: peakahead" in told.err
+
+
+@pytest.mark.parametrize("as_of", ["2026-02-30", "now", "30/03/2026", "20260330", ""])
+def test_an_as_of_that_is_no_instant_is_told(finished, as_of):
+    answer = call("run", "-w", finished.root, "--as-of", as_of)
+    assert answer.code == 2
+    assert "--as-of" in answer.said["error"]
+
+
+@pytest.mark.parametrize(
+    "as_of",
+    ["2026-03-30", "2026-03-30T00:00", "2026-03-29T16:00Z", "2026-03-30 00:00:00+08:00"],
+)
+def test_one_instant_is_one_run_however_it_is_written(finished, as_of):
+    answer = call("run", "-w", finished.root, "--as-of", as_of)
+    assert answer.said["status"] == "already_done"
+    assert answer.said["run_id"] == finished.run_dir.name
+
+
+def test_an_as_of_before_every_order_is_refused(finished):
+    answer = call("run", "-w", finished.root, "--as-of", "2020-01-01")
+    assert answer.code == 1
+    assert "after as-of" in answer.said["error"]
+
+
+# Single commands
+
+
+def test_init_makes_a_workspace_and_never_writes_over_one(tmp_path):
+    made = call("init", tmp_path / "new", "--days", "7", "--products", "2", "--seed", "3")
+    assert made.code == 0
+    about = strict((tmp_path / "new" / "market.json").read_text())
+    assert made.said["as_of"] == about["as_of"]
+    assert made.said["counts"]["products"] == 2
+    assert call("status", "-w", tmp_path / "new").code == 0
+    before = contents(tmp_path / "new")
+    again = call("init", tmp_path / "new")
+    assert again.code == 1
+    assert "already holds a workspace" in again.said["error"]
+    assert contents(tmp_path / "new") == before
+
+
+def test_the_ledger_is_told(fresh, finished):
+    assert call("runs", "-w", fresh).said == {"runs": []}
+    empty = call("status", "-w", fresh).said
+    assert empty == {"last_run": None, "age_seconds": None, "runs": 0}
+    found = call("runs", "-w", finished.root).said["runs"]
+    (run,) = [run for run in found if run["state"] == "done"]  # other tests' runs failed there
+    assert run["run_id"] == finished.run_dir.name
+    assert run["as_of"] == "2026-03-30T00:00:00+08:00"
+    assert run["mean_minutes"] == finished.answer.said["kpis"]["predicted"]["mean_minutes"]
+    status = call("status", "-w", finished.root).said
+    assert status["last_run"] == run
+    assert 0 <= status["age_seconds"] < 3600
+
+
+@pytest.mark.parametrize("name", ["own.parquet", "own.csv", None])
+def test_forecast_writes_what_the_run_writes(finished, tmp_path, name):
+    out = [] if name is None else ["--out", name]
+    answer = call("forecast", "-w", finished.root, "--as-of", AS_OF, *out)
+    assert answer.code == 0
+    path = tmp_path / (name or "forecast.parquet")  # beside the user, not in the workspace
+    assert answer.said["out"] == str(path)
+    ran = pd.read_parquet(finished.run_dir / "forecast.parquet")
+    assert answer.said["rows"] == len(ran)
+    if path.suffix == ".parquet":
+        assert path.read_bytes() == (finished.run_dir / "forecast.parquet").read_bytes()
+    else:
+        told = pd.read_csv(path, dtype={"product_id": str})
+        assert list(told.columns) == list(ran.columns)
+        assert pd.to_datetime(told["ds"]).tolist() == ran["ds"].tolist()
+
+
+def test_backtest_scores_every_member_and_their_blend(finished):
+    answer = call("backtest", "-w", finished.root, "--as-of", AS_OF, "--windows", "1")
+    assert answer.code == 0, answer.err
+    board = answer.said["leaderboard"]
+    assert len(board) > 1
+    names = [next(iter(row.values())) for row in board]
+    assert len(set(names)) == len(names)
+    assert any("blend" in str(name) for name in names)
+
+
+def test_a_score_that_is_no_number_is_null(finished, monkeypatch):
+    board = pd.DataFrame({"member": ["a", "b"], "MASE": [math.nan, math.inf], "WQL": [1.0, 2.0]})
+    monkeypatch.setattr(commands, "leaderboard", lambda *_, **__: board)
+    told = call("backtest", "-w", finished.root, "--as-of", AS_OF).said["leaderboard"]
+    assert told == [
+        {"member": "a", "MASE": None, "WQL": 1.0},
+        {"member": "b", "MASE": None, "WQL": 2.0},
+    ]
+
+
+def test_lab_opens_the_notebooks_on_the_workspace(finished, monkeypatch):
+    seen = {}
+
+    def opened(command, *, env, check):
+        seen.update(command=command, env=env)
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(commands.subprocess, "run", opened)
+    assert call("lab", "-w", finished.root).code == 0
+    assert seen["env"]["PEAKAHEAD_WORKSPACE"] == str(finished.root)
+    assert list(Path(seen["command"][-1]).glob("*.ipynb"))
+    monkeypatch.setattr(commands.importlib.util, "find_spec", lambda _: None)
+    answer = call("lab", "-w", finished.root)
+    assert answer.code == 2
+    assert "make setup" in answer.said["error"]
+
+
+def test_progress_on_a_terminal_is_bars(finished, monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    monkeypatch.setenv("TERM", "xterm")
+    from planning.console import progress
+
+    with progress(quiet=False) as report:
+        report("read", 0.5)
+        report("plan", 1.0)
+    shown = sys.stderr.getvalue()
+    assert "read" in shown
+    assert "plan" in shown
+    assert not shown.lstrip().startswith("{")
+
+
+def test_a_store_with_a_password_never_shows_it(fresh):
+    url = "postgresql+psycopg://user:s3cret@127.0.0.1:1/book"
+    set_config(fresh, ("^url = .*", f'url = "{url}"'))
+    for command in (["run", "--as-of", AS_OF], ["status"], ["runs"]):
+        answer = call(*command, "-w", fresh)
+        assert answer.code == 1
+        assert "127.0.0.1" in answer.said["error"]
+        assert "s3cret" not in answer.said["error"] + answer.err
+    assert not (fresh / "runs").exists()
+    assert os.listdir(fresh)

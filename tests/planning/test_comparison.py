@@ -1,0 +1,133 @@
+"""Replay of several plans on the same orders: the figures of the contract, nothing invented."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pandas as pd
+import pytest
+
+from tests.planning.workspaces import AS_OF, Answer, Finished, call
+
+KEYS = {
+    *("mean_minutes", "p50_minutes", "p95_minutes", "on_time_share", "instant_share"),
+    *("spend", "prealloc_spend", "spot_spend", "lost_value", "left_value"),
+}
+ORDERS = "order_id,product_id,ordered_at,quantity,status\n"
+
+
+def replay(done: Finished, *plans: object, orders: object = None, as_of: str = AS_OF) -> Answer:
+    named = [word for plan in plans for word in ("--plan", plan)]
+    orders = orders or done.root / "future.parquet"
+    when = ["--as-of", as_of] if as_of else []
+    return call("replay", "-w", done.root, "--orders", orders, *named, *when)
+
+
+@pytest.mark.parametrize("plan", ["none", "last-week", "latest", "file"])
+def test_one_plan_gives_exactly_the_keys_of_the_contract(finished, plan):
+    told = replay(finished, finished.run_dir / "plan.csv" if plan == "file" else plan)
+    assert told.code == 0
+    assert set(told.said) == KEYS
+    assert told.said["spend"] == pytest.approx(
+        told.said["prealloc_spend"] + told.said["spot_spend"]
+    )
+    assert 0 <= told.said["instant_share"] <= told.said["on_time_share"] <= 1
+    assert told.said["p50_minutes"] <= told.said["p95_minutes"]
+
+
+def test_nothing_bought_ahead_is_nothing_at_once(finished):
+    told = replay(finished, "none").said
+    assert told["instant_share"] == told["prealloc_spend"] == told["lost_value"] == 0
+    assert told["left_value"] == 0
+
+
+def test_several_plans_side_by_side_equal_each_alone(finished):
+    path = str(finished.run_dir / "plan.csv")
+    names = ["none", "last-week", "latest", path]
+    together = replay(finished, *names).said["plans"]
+    assert list(together) == names
+    for name in names:
+        assert together[name] == replay(finished, name).said
+    assert together["latest"] == together[path]
+    assert together["latest"]["mean_minutes"] < together["none"]["mean_minutes"]
+
+
+def test_the_as_of_of_a_plan_is_that_of_its_run(finished):
+    told = replay(finished, "latest", as_of="")
+    assert told.said == replay(finished, "latest").said
+    assert "2026-03-30T00:00:00+08:00" in told.err
+
+
+def test_a_manifest_that_is_not_ours_tells_no_as_of(finished, tmp_path):
+    shutil.copy(finished.run_dir / "plan.csv", tmp_path / "plan.csv")
+    for content in ("{}", "[]", "rubbish", json.dumps({"as_of": "never"})):
+        (tmp_path / "manifest.json").write_text(content)
+        told = replay(finished, tmp_path / "plan.csv", as_of="")
+        assert told.code == 0
+        assert "the present moment" in told.err
+
+
+def test_equal_seeds_meet_equal_chances(finished):
+    assert replay(finished, "latest").said == replay(finished, "latest").said
+
+
+def test_orders_that_cannot_be_replayed_are_counted_in_a_warning(finished, tmp_path):
+    product = pd.read_csv(finished.root / "products.csv")["product_id"].iloc[0]
+    good = "".join(f"A{n},{product},2026-03-30T08:{n:02d},1,delivered\n" for n in range(30))
+    (tmp_path / "orders.csv").write_text(f"{ORDERS}{good}B,nope,2026-03-30T08:00,1,delivered\n")
+    told = replay(finished, "none", orders=tmp_path / "orders.csv")
+    assert told.code == 0
+    assert set(told.said) == KEYS
+    assert "orders to replay: 1 of 31 rows quarantined" in told.err
+
+
+def test_cancelled_orders_alone_have_no_minutes(finished, tmp_path):
+    product = pd.read_csv(finished.root / "products.csv")["product_id"].iloc[0]
+    (tmp_path / "orders.csv").write_text(f"{ORDERS}A,{product},2026-03-30T08:00,1,cancelled\n")
+    told = replay(finished, "none", orders=tmp_path / "orders.csv")
+    assert told.code == 0
+    assert told.said["mean_minutes"] is None
+    assert told.said["spend"] == 0
+
+
+def edited(finished: Finished, column: str, value: str) -> str:
+    plan = pd.read_csv(finished.run_dir / "plan.csv", dtype=str, keep_default_na=False)
+    plan.loc[0, column] = value
+    return plan.to_csv(index=False)
+
+
+BROKEN = {
+    "supplier_id": ("S99", "makes no offer"),
+    "product_id": ("nothing", "makes no offer"),
+    "units": ("many", "line 2"),
+    "available_from": ("2026-03-30T10:00:00", "offset"),
+    "available_to": ("2020-01-01T00:00:00+08:00", "line 2"),
+    "unit_cost": ("nan", "line 2"),
+    "line_id": ("", "line 2"),
+}
+
+
+@pytest.mark.parametrize("column", BROKEN)
+def test_a_plan_that_cannot_be_read_is_refused_and_told(finished, tmp_path, column):
+    value, told = BROKEN[column]
+    (tmp_path / "plan.csv").write_text(edited(finished, column, value))
+    answer = replay(finished, tmp_path / "plan.csv")
+    assert answer.code == 1
+    assert "plan.csv" in answer.said["error"]
+    assert told in answer.said["error"]
+    assert value in answer.said["error"]
+
+
+@pytest.mark.parametrize("which", ["plan", "orders"])
+def test_a_missing_file_is_told(finished, tmp_path, which):
+    gone = tmp_path / "gone.csv"
+    answer = replay(finished, gone) if which == "plan" else replay(finished, "none", orders=gone)
+    assert answer.code == 1
+    assert "gone.csv" in answer.said["error"]
+
+
+def test_latest_needs_a_run(fresh):
+    answer = call("replay", "-w", fresh, "--orders", fresh / "future.parquet", "--plan", "latest")
+    assert answer.code == 2
+    assert "peakahead run" in answer.said["error"]

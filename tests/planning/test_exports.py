@@ -1,0 +1,125 @@
+"""Coordination files: what the plan says, as text stays text, and nothing of the clock."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+
+import openpyxl
+import pandas as pd
+import pytest
+
+from planning.exports import COLUMNS, HEADINGS, TITLES, csv_text, write_exports
+from tests.planning.workspaces import contents
+
+TZ = "Asia/Shanghai"
+AS_OF = pd.Timestamp("2026-03-30 09:00", tz=TZ)
+AT = pd.Timestamp("2026-04-03 20:00", tz=TZ)
+PRODUCTS = pd.DataFrame({"product_id": ["=P1", "00123", "NA"], "name": ["=1+1", "卡", "+x@y"]})
+SUPPLIERS = pd.DataFrame({"supplier_id": ["S1", "=S2", "S3"], "name": ["-A", "=B()", "C"]})
+LINES = pd.DataFrame(
+    {
+        "line_id": ["L000001", "L000002", "L000003"],
+        "supplier_id": ["=S2", "S1", "=S2"],
+        "product_id": ["=P1", "00123", "NA"],
+        "order_by": [AT - pd.Timedelta("1h")] * 3,
+        "available_from": [AT] * 3,
+        "available_to": [AT + pd.Timedelta("1h")] * 3,
+        "units": [10, 3, 7],
+        "unit_cost": [0.1, 1 / 3, 9.5],
+        "reason": ["=HYPERLINK(1)", "https://host/x", "{=1}"],
+    }
+)
+
+
+def exported(folder, *, lines=LINES, formats=("xlsx", "csv", "json"), language="en"):
+    folder.mkdir()
+    write_exports(
+        folder,
+        lines,
+        products=PRODUCTS,
+        suppliers=SUPPLIERS,
+        as_of=AS_OF,
+        formats=formats,
+        language=language,
+    )
+    return folder
+
+
+def sheet_of(path):
+    book = openpyxl.load_workbook(path)
+    return book, book.worksheets[0]
+
+
+def test_each_supplier_with_lines_gets_its_own_and_no_other_gets_a_folder(tmp_path):
+    folder = exported(tmp_path / "out")
+    assert {path.name for path in folder.iterdir()} == {"S1", "=S2"}
+    rows = pd.read_csv(folder / "=S2" / "request.csv", dtype=str, keep_default_na=False)
+    assert tuple(rows.columns) == COLUMNS
+    assert rows["line_id"].tolist() == ["L000001", "L000003"]
+    assert rows["product_id"].tolist() == ["=P1", "NA"]
+    assert rows["available_from"].tolist() == ["2026-04-03T20:00:00+08:00"] * 2
+
+
+def test_the_three_formats_say_the_same(tmp_path):
+    folder = exported(tmp_path / "out") / "=S2"
+    rows = pd.read_csv(folder / "request.csv", dtype={"product_id": str}, keep_default_na=False)
+    told = json.loads((folder / "request.json").read_text(encoding="utf-8"))
+    assert told["lines"] == rows.to_dict("records")
+    assert (told["supplier_id"], told["name"]) == ("=S2", "=B()")
+    assert told["units"] == 17
+    assert told["amount"] == pytest.approx(67.5)
+    assert told["as_of"] == "2026-03-30T09:00:00+08:00"
+    _, sheet = sheet_of(folder / "request.xlsx")
+    cells = [[cell.value for cell in row] for row in sheet.iter_rows(min_row=5)]
+    for row, line in zip(cells, told["lines"], strict=True):
+        for value, name in zip(row, COLUMNS, strict=True):
+            want = line[name].replace("T", " ") if name.startswith(("av", "or")) else line[name]
+            assert value == (pytest.approx(want) if isinstance(want, float) else want)
+
+
+def test_text_that_looks_like_a_formula_or_a_link_stays_text(tmp_path):
+    book, sheet = sheet_of(exported(tmp_path / "out") / "=S2" / "request.xlsx")
+    for row in sheet.iter_rows():
+        for cell in row:
+            assert cell.data_type in ("s", "n"), cell.coordinate
+            assert cell.hyperlink is None
+            if isinstance(cell.value, str) and cell.row > 3:
+                assert cell.data_type == "s"
+    assert {cell.value for cell in sheet["B"]} >= {"=P1", "NA"}
+    assert {cell.value for cell in sheet["J"]} >= {"=HYPERLINK(1)", "{=1}"}
+    assert "=B()" in sheet["A1"].value
+    book.close()
+
+
+def test_the_dates_of_a_workbook_are_those_of_the_run(tmp_path):
+    book, _ = sheet_of(exported(tmp_path / "out") / "S1" / "request.xlsx")
+    assert book.properties.created == datetime(2026, 3, 30, 1, 0)  # in UTC
+    assert book.properties.modified == datetime(2026, 3, 30, 1, 0)
+
+
+@pytest.mark.parametrize("language", HEADINGS)
+def test_headings_are_in_the_language_asked_for(tmp_path, language):
+    _, sheet = sheet_of(exported(tmp_path / "out", language=language) / "S1" / "request.xlsx")
+    assert tuple(cell.value for cell in sheet[4]) == HEADINGS[language]
+    assert sheet.title == TITLES[language]
+    assert len(HEADINGS[language]) == len(COLUMNS)
+
+
+def test_only_the_formats_asked_for_are_written(tmp_path):
+    folder = exported(tmp_path / "out", formats=("csv",))
+    assert [path.name for path in (folder / "S1").iterdir()] == ["request.csv"]
+
+
+def test_a_plan_without_a_line_asks_nobody(tmp_path):
+    assert contents(exported(tmp_path / "out", lines=LINES.head(0))) == {}
+
+
+def test_equal_plans_give_equal_bytes(tmp_path):
+    assert contents(exported(tmp_path / "a")) == contents(exported(tmp_path / "b"))
+
+
+def test_csv_keeps_figures_and_instants_exactly():
+    back = pd.read_csv(pd.io.common.StringIO(csv_text(LINES)), keep_default_na=False)
+    assert back["unit_cost"].tolist() == LINES["unit_cost"].tolist()
+    assert pd.to_datetime(back["order_by"]).tolist() == LINES["order_by"].tolist()

@@ -1,0 +1,123 @@
+"""The page for people: self-contained, nothing of the input taken for markup, never a crash."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pandas as pd
+import pytest
+
+from planning.plots import delivery_figure, demand_figure, money_figure
+from planning.report import report_page
+from planning.workspace import load_workspace
+from tests.planning.workspaces import AS_OF, SUPPLIER
+
+LOADS = {"src", "href", "srcset", "data", "poster", "action", "background"}
+
+
+class _Page(HTMLParser):
+    """Tags, what they load, and the text outside of scripts."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.loaded: list[str] = []
+        self.open: list[str] = []
+        self.text = ""
+        self.scripts = 0
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.scripts += tag == "script"
+        if tag not in ("meta", "br", "link", "img"):
+            self.open.append(tag)
+        self.loaded += [value or "" for name, value in attrs if name in LOADS]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if "script" not in self.open and "style" not in self.open:
+            self.text += data
+
+
+@pytest.fixture(scope="module")
+def page(finished) -> str:
+    return (finished.run_dir / "report.html").read_text(encoding="utf-8")
+
+
+def test_the_page_loads_nothing(page):
+    read = _Page(page)
+    assert read.open == []
+    assert read.loaded == []
+    assert "@import" not in page.split("</style>")[0]
+    assert "Plotly.newPlot" in page
+
+
+def test_names_are_text_and_never_markup(page):
+    read = _Page(page)
+    assert SUPPLIER not in page
+    assert SUPPLIER in read.text
+
+
+def test_the_page_tells_what_was_found(page, finished):
+    text = " ".join(_Page(page).text.split())
+    plan, reactive = (finished.answer.said["kpis"][key] for key in ("predicted", "reactive"))
+    assert f"delivered in {plan['mean_minutes']:.1f} minutes" in text
+    assert f"instead of {reactive['mean_minutes']:.1f}" in text
+    lines = pd.read_csv(finished.run_dir / "plan.csv")
+    assert f"dearest of {len(lines)};" in text
+    assert "orders" in text
+
+
+def test_markup_in_ids_and_reasons_stays_inside_figures_and_tables(decided, sample):
+    inputs, decision = decided
+    hostile = "</script><script>alert(2)</script>"
+    lines = decision.lines.assign(supplier_id=hostile, reason=hostile, product_id=hostile)
+    before = _Page(_page(inputs, decision, sample)).scripts
+    page = _page(inputs, replace(decision, lines=lines), sample)
+    assert hostile not in page
+    assert _Page(page).scripts == before
+
+
+@pytest.mark.parametrize("empty", ["lines", "peaks"])
+def test_a_page_without_lines_or_without_peaks(decided, sample, empty):
+    inputs, decision = decided
+    if empty == "lines":
+        decision = replace(decision, lines=decision.lines.head(0))
+    else:
+        demand = replace(decision.demand, peaks=decision.demand.peaks.head(0))
+        decision = replace(decision, demand=demand)
+    read = _Page(_page(inputs, decision, sample))
+    assert "The 0 " in read.text
+    assert read.open == []
+
+
+def _page(inputs, decision, sample) -> str:
+    workspace = load_workspace(sample)
+    return report_page(decision, inputs, pd.Timestamp(AS_OF, tz=workspace.timezone), workspace)
+
+
+def test_equal_decisions_give_equal_pages(decided, sample):
+    inputs, decision = decided
+    assert _page(inputs, decision, sample) == _page(inputs, decision, sample)
+
+
+def test_figures_are_returned_and_sum_up_the_plan(decided):
+    _, decision = decided
+    money = money_figure(decision.lines)
+    bars = sum(float(bar.y.sum()) for bar in money.data)
+    lines = decision.lines
+    assert bars == pytest.approx((lines["units"] * lines["unit_cost"]).sum())
+    delivery = delivery_figure(decision.solution, decision.market, 5.0)
+    assert len(delivery.data[0].x) == len(decision.solution.starts)
+    forecast = decision.demand.forecast
+    expected = demand_figure(decision.demand.panel, forecast).data[-1]
+    assert expected.y == pytest.approx(forecast.mean.sum(axis=0), rel=1e-5)
+
+
+def test_a_figure_of_an_unknown_product_is_refused(decided):
+    _, decision = decided
+    with pytest.raises(ValueError, match="'nowhere' is not in the panel"):
+        demand_figure(decision.demand.panel, decision.demand.forecast, "nowhere")

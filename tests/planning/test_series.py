@@ -1,0 +1,157 @@
+"""Any long frame in, its forecast out: ds as it came, and every bad value named."""
+
+from __future__ import annotations
+
+import gzip
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.planning.workspaces import call
+
+LEVELS = ["q0.01", "q0.05", *[f"q0.{k}" for k in range(1, 10)], "q0.95", "q0.99"]
+N = 24 * 10
+STAMPS = {
+    "naive": pd.date_range("2026-03-01", periods=N + 3, freq="1h"),
+    "aware": pd.date_range("2026-03-01", periods=N + 3, freq="1h", tz="Asia/Shanghai"),
+    "integer": pd.Index(np.arange(5, N + 8)),
+}
+
+
+def frame_of(ds: pd.Index) -> pd.DataFrame:
+    y = 10 + 5 * np.sin(np.arange(N) * np.pi / 12)
+    parts = [
+        pd.DataFrame({"unique_id": name, "ds": ds[:N], "y": np.round(y * k)})
+        for name, k in (("00123", 1), ("NA", 2))
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def put(frame: pd.DataFrame, path):
+    if path.suffix == ".parquet":
+        frame.to_parquet(path, index=False)
+    else:
+        frame.to_csv(path, index=False)
+    return path
+
+
+def ahead(path, out, *options):
+    freq = [] if "--freq" in options else ["--freq", "1h"]
+    return call("forecast", "--series", path, "--horizon", 3, "--out", out, *freq, *options)
+
+
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+@pytest.mark.parametrize("kind", STAMPS)
+def test_ds_comes_back_as_it_came_and_continues(tmp_path, kind, ending):
+    ds = STAMPS[kind]
+    path = put(frame_of(ds), tmp_path / f"in{ending}")
+    freq = ("--freq", "1", "--season", "24") if kind == "integer" else ()
+    answer = ahead(path, tmp_path / "out.parquet", *freq)
+    assert answer.code == 0, answer.err
+    out = pd.read_parquet(tmp_path / "out.parquet")
+    assert list(out.columns) == ["unique_id", "ds", "mean", *LEVELS]
+    assert out["unique_id"].tolist() == ["00123"] * 3 + ["NA"] * 3
+    assert out["ds"].tolist() == list(ds[N:]) * 2
+    assert out["ds"].dt.tz is not None if kind == "aware" else True
+    quantiles = out[LEVELS].to_numpy()
+    assert (np.diff(quantiles, axis=1) >= 0).all()
+    assert (quantiles >= 0).all()
+    assert answer.said["rows"] == 6
+    assert sum(answer.said["models"].values()) == 2
+
+
+def test_csv_and_parquet_say_the_same(tmp_path):
+    path = put(frame_of(STAMPS["aware"]), tmp_path / "in.parquet")
+    for name in ("out.csv", "out.parquet"):
+        assert ahead(path, tmp_path / name).code == 0
+    text = pd.read_csv(tmp_path / "out.csv", dtype={"unique_id": str}, keep_default_na=False)
+    table = pd.read_parquet(tmp_path / "out.parquet")
+    assert text["ds"].tolist() == [at.isoformat() for at in table["ds"]]
+    assert np.allclose(text[LEVELS], table[LEVELS])
+
+
+def test_a_compressed_csv_and_further_columns_are_read(tmp_path):
+    path = tmp_path / "in.csv.gz"
+    text = frame_of(STAMPS["naive"]).assign(more="x").to_csv(index=False)
+    path.write_bytes(gzip.compress(text.encode()))
+    assert ahead(path, tmp_path / "out.csv").code == 0
+
+
+def test_a_history_below_zero_may_go_on_below_zero(tmp_path):
+    frame = frame_of(STAMPS["naive"])
+    path = put(frame.assign(y=frame["y"] - 100), tmp_path / "in.csv")
+    assert ahead(path, tmp_path / "out.csv").code == 0
+    assert (pd.read_csv(tmp_path / "out.csv")["q0.5"] < 0).all()
+
+
+HEAD = "unique_id,ds,y\na,2026-03-01T00:00,1\na,2026-03-01T01:00,2\n"
+BAD = {
+    "text for y": (HEAD + "a,2026-03-01T02:00,many\n", ["row 3", "'many'"]),
+    "infinite y": (HEAD + "a,2026-03-01T02:00,inf\n", ["row 3", "infinite"]),
+    "NaN y": (HEAD + "a,2026-03-01T02:00,nan\n", ["row 3", "'nan'"]),
+    "no stamp": (HEAD + "a,yesterday,1\n", ["row 3", "'yesterday'", "ISO 8601"]),
+    "empty ds": (HEAD + "a,,1\n", ["row 3", "ds", "empty"]),
+    "empty id": (HEAD + ",2026-03-01T02:00,1\n", ["row 3", "unique_id", "empty"]),
+    "a number among stamps": (HEAD + "a,7,1\n", ["row 3", "'7'"]),
+    "mixed offsets": (HEAD + "a,2026-03-01T02:00Z,1\n", ["mixes", "UTC"]),
+    "off the grid": (HEAD + "a,2026-03-01T02:30,1\na,2026-03-01T03:00,1\n", ["02:30", "grid"]),
+    "twice": (HEAD + "a,2026-03-01T01:00,1\n", ["twice", "keep one"]),
+    "missing column": ("unique_id,y\na,1\n", ["ds is missing"]),
+    "column twice": ("unique_id,ds,y,y\na,1,1,1\n", ["y comes more than once"]),
+    "header only": ("unique_id,ds,y\n", ["no rows"]),
+    "empty": ("", ["can't be read"]),
+    "ragged": (HEAD + "a,b\n", ["can't be read"]),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_bad_value_is_refused_with_its_row_and_a_remedy(tmp_path, case):
+    text, told = BAD[case]
+    (tmp_path / "in.csv").write_text(text)
+    answer = ahead(tmp_path / "in.csv", tmp_path / "out.csv")
+    assert answer.code == 1
+    for part in ("in.csv", *told):
+        assert part in answer.said["error"]
+    assert not (tmp_path / "out.csv").exists()
+
+
+@pytest.mark.parametrize("name", ["gone.csv", "folder.parquet", "in.xlsx"])
+def test_a_file_that_cannot_be_read_is_refused(tmp_path, name):
+    (tmp_path / "folder.parquet").mkdir()
+    (tmp_path / "in.xlsx").write_text("x")
+    answer = ahead(tmp_path / name, tmp_path / "out.csv")
+    assert answer.code == 1
+    assert name in answer.said["error"]
+
+
+@pytest.mark.parametrize("freq", ["0", "-1", "0h", "-1h", "soon", "", "1"])
+def test_a_frequency_that_is_no_length_is_a_wrong_option(tmp_path, freq):
+    path = put(frame_of(STAMPS["naive"]), tmp_path / "in.csv")
+    answer = call(
+        *("forecast", "--series", path, "--horizon", 3, "--out", tmp_path / "out.csv"),
+        f"--freq={freq}",
+    )
+    assert answer.code == 2
+    assert "--freq" in answer.said["error"]
+
+
+@pytest.mark.parametrize("missing", ["--freq", "--horizon"])
+def test_series_need_frequency_and_horizon(tmp_path, missing):
+    options = {"--freq": "1h", "--horizon": "3"}
+    del options[missing]
+    path = put(frame_of(STAMPS["naive"]), tmp_path / "in.csv")
+    words = [word for pair in options.items() for word in pair]
+    answer = call("forecast", "--series", path, *words)
+    assert answer.code == 2
+    assert missing in answer.said["error"]
+
+
+def test_where_to_write_is_checked_before_the_work(tmp_path):
+    answer = ahead(tmp_path / "gone.csv", tmp_path / "out.txt")
+    assert answer.code == 2
+    assert ".parquet or a .csv" in answer.said["error"]
+    path = put(frame_of(STAMPS["naive"]), tmp_path / "in.csv")
+    answer = ahead(path, tmp_path / "nowhere" / "out.csv")
+    assert answer.code == 1
+    assert "nowhere" in answer.said["error"]

@@ -1,0 +1,219 @@
+"""What the pages of docs/ say is so: examples run, tables name what the code has."""
+
+import argparse
+import contextlib
+import dataclasses
+import io
+import re
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from forecast import LEVELS
+from forecast.peaks import COLUMNS as PEAK_COLUMNS
+from planning import cli, commands, exports, job, ledger, problem
+from planning.optimise import Aims, solve
+from planning.problem import HOUR
+from planning.replay import replay
+from planning.rules import RULES, STAMPS, Limits, violations
+from planning.tables import Counts
+from tests.planning.strategies import AS_OF, a_market, a_plan, some_orders
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+FULFILMENT, OUTPUTS, PLANNING = (
+    (DOCS / f"{name}.md").read_text(encoding="utf-8")
+    for name in ("fulfilment", "outputs", "planning")
+)
+EXAMPLE = re.compile(r"```python\n(.*?)```(?:\n\n```text\n(.*?)```)?", re.DOTALL)
+TARGET = Limits(as_of=AS_OF, horizon=24 * HOUR, working_capital=2000.0)
+
+
+def section(page: str, heading: str) -> str:
+    """The text under a heading, up to the next one of the same or a higher level."""
+    found = re.search(rf"^(#+) {re.escape(heading)}$", page, re.MULTILINE)
+    assert found, f"no heading {heading!r}"
+    rest = page[found.end() :]
+    end = re.search(rf"^#{{1,{len(found[1])}}} ", rest, re.MULTILINE)
+    return rest[: end.start()] if end else rest
+
+
+def keys(text: str, head: str) -> list[str]:
+    """Names in the first column of the tables whose header begins with `head`."""
+    names = []
+    for table in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
+        header, _, *rows = table.splitlines()
+        if header.split("|")[1].strip() == head:
+            names += [name for row in rows for name in re.findall(r"`([^`]+)`", row.split("|")[1])]
+    return names
+
+
+def subcommands() -> dict[str, argparse.ArgumentParser]:
+    (action,) = (a for a in cli.parser()._actions if isinstance(a, argparse._SubParsersAction))
+    return dict(action.choices)
+
+
+def options(command: argparse.ArgumentParser) -> set[str]:
+    found = {name for action in command._actions for name in action.option_strings}
+    return {name for name in found if name.startswith("--")} - {"--help"}
+
+
+def heading_of(name: str) -> str:
+    return "`peakahead init DIR`" if name == "init" else f"`peakahead {name}`"
+
+
+@pytest.mark.parametrize("page", [FULFILMENT, PLANNING], ids=["fulfilment", "planning"])
+def test_a_pages_examples_print_what_it_shows(page):
+    namespace: dict[str, object] = {}
+    found = EXAMPLE.findall(page)
+    assert found
+    for code, shown in found:
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            exec(compile(code, "docs", "exec"), namespace)
+        assert printed.getvalue() == shown
+
+
+def test_every_plan_rule_is_described_and_no_other():
+    told = keys(section(FULFILMENT, "What a plan may not do"), "rule")
+    unreadable = {"offer", "whole_units", "no_empty_value", "value of …", "offset of …"}
+    unreadable |= {"no_empty_text", "line_id"}
+    assert sorted(told) == sorted([*RULES, *unreadable])
+
+
+def test_the_rules_of_unreadable_lines_are_those_of_the_checker():
+    market = a_market()
+    plan = a_plan(market, (0, 2.0, 5.0, 4), (0, 3.0, 5.0, 4))
+    rows = problem.lines(plan, market, ["so", ""]).assign(
+        line_id="same", supplier_id="x", units=0.5, unit_cost=np.nan
+    )
+    naive = rows.assign(**{name: rows[name].dt.tz_localize(None) for name in STAMPS})
+    empty = rows.assign(**{name: rows[name].where(np.zeros(len(rows), bool)) for name in STAMPS})
+    names = {found.rule for frame in (naive, empty) for found in violations(frame, market, TARGET)}
+    told = keys(section(FULFILMENT, "What a plan may not do"), "rule")
+    assert {re.sub(r" of .*", " of …", name) for name in names} == set(told) - set(RULES)
+
+
+def test_every_command_is_described_and_no_other():
+    told = re.findall(r"^### (`peakahead .*`)$", OUTPUTS, re.MULTILINE)
+    assert sorted(told) == sorted(heading_of(name) for name in subcommands())
+
+
+@pytest.mark.parametrize("name", sorted(subcommands()))
+def test_every_option_is_described_and_no_other(name):
+    everywhere = set(
+        re.findall(r"--[a-z-]+", " ".join(keys(section(OUTPUTS, "Commands"), "option")))
+    )
+    own = set(
+        re.findall(r"--[a-z-]+", " ".join(keys(section(OUTPUTS, heading_of(name)), "option")))
+    )
+    common = {"--workspace", "--json", "--quiet"}
+    assert own | common == options(subcommands()[name])
+    assert common <= everywhere
+
+
+@pytest.mark.parametrize("name", sorted(subcommands()))
+def test_every_commands_help_has_an_example(name):
+    assert f"example:\n  peakahead {name}" in subcommands()[name].format_help()
+
+
+def test_every_exit_code_is_described():
+    codes = (cli.DONE, cli.REFUSED, cli.USAGE, cli.LOCKED, cli.STOPPED)
+    told = re.findall(r"^\| (\d+) \|", section(OUTPUTS, "Commands"), re.MULTILINE)
+    assert [int(code) for code in told] == sorted(codes)
+
+
+@pytest.fixture(scope="module")
+def solution():
+    rng = np.random.default_rng(0)
+    streams = [some_orders(np.sort(rng.uniform(600, 720, 200))) for _ in range(2)]
+    aims = Aims(
+        target_minutes=5, target_share=0.95, delay_cost=0.05, capital_cost=0.08, segment_weight={}
+    )
+    return solve(a_market(channels=np.array([3])), streams, TARGET, aims, seed=0)
+
+
+def test_the_keys_of_kpis_json_are_the_real_ones(solution):
+    kpis = job.kpis(SimpleNamespace(solution=solution))
+    page = section(OUTPUTS, "kpis.json")
+    assert list(kpis) == ["predicted", "reactive", "solver"]
+    told = keys(page, "key")
+    assert told == [*kpis["predicted"], *kpis["solver"]]
+    assert list(kpis["reactive"]) == list(kpis["predicted"])
+    assert f"*{solution.status}*" in re.sub(r"\s+", " ", PLANNING)
+
+
+def test_the_keys_of_replay_are_the_real_ones(solution):
+    served = replay(
+        a_market(),
+        some_orders([700]),
+        solution.plan,
+        as_of=TARGET.as_of,
+        horizon=TARGET.horizon,
+        target_minutes=5,
+        rng=np.random.default_rng(0),
+    )
+    assert keys(section(OUTPUTS, "`peakahead replay`"), "JSON key") == list(served.kpis())
+
+
+def test_the_keys_of_run_are_the_real_ones():
+    told = keys(section(OUTPUTS, "`peakahead run`"), "JSON key")
+    fields = [field.name for field in dataclasses.fields(job.Outcome)]
+    statuses = ["done", "already_done", "dry_run"]
+    page = section(OUTPUTS, "`peakahead run`")
+    assert told == [*fields, "warnings"]
+    assert all(f"`{status}`" in page for status in statuses)
+
+
+def test_the_keys_of_runs_and_status_are_the_real_ones(tmp_path):
+    market = "timezone='UTC'\norders='o.csv'\nproducts='p.csv'\nsuppliers='s.csv'\noffers='f.csv'"
+    text = f"[data]\n{market}\n[planning]\nworking_capital=1\n"
+    (tmp_path / "peakahead.toml").write_text(text, encoding="utf-8")
+    arguments = argparse.Namespace(workspace=tmp_path)
+    entry = {column.name: None for column in ledger.runs.columns} | {
+        "run_id": "r",
+        "as_of": "2026-03-30T00:00:00+00:00",
+        "finished_at": "2026-03-30T00:00:09+00:00",
+        "seed": 0,
+        "state": "done",
+        "manifest_sha256": "0",
+    }
+    for filled in (False, True):
+        if filled:
+            with ledger.open_ledger(f"sqlite:///{tmp_path}/peakahead.db") as book:
+                book.record(ledger.Run(**entry), pd.DataFrame())
+        for name, command in (("runs", commands.runs), ("status", commands.status)):
+            said = command(arguments)
+            del said["text"]
+            assert keys(section(OUTPUTS, heading_of(name)), "JSON key") == list(said)
+
+
+def test_the_ledgers_columns_are_the_real_ones():
+    told = keys(section(OUTPUTS, "The ledger"), "column")
+    assert told == [column.name for table in (ledger.runs, ledger.plan_lines) for column in table.c]
+
+
+@pytest.mark.parametrize(
+    ("heading", "columns"),
+    [
+        ("plan.csv", problem.LINE_COLUMNS),
+        ("peaks.csv", PEAK_COLUMNS),
+        ("exports/<supplier_id>/", exports.COLUMNS),
+        ("quarantine/<table>.csv", ("file", "line", "column", "value", "rule", "fix")),
+        ("forecast.parquet", ("product_id", "ds", "mean", "q0.01", "q0.99")),
+    ],
+)
+def test_a_files_columns_are_the_real_ones(heading, columns):
+    assert keys(section(OUTPUTS, heading), "column") == list(columns)
+
+
+def test_the_quantiles_are_the_real_ones():
+    told = ", ".join(f"{level:g}" for level in LEVELS)
+    assert told in section(OUTPUTS, "forecast.parquet")
+
+
+def test_the_counts_are_the_real_ones():
+    told = ", ".join(f"`{field.name}`" for field in dataclasses.fields(Counts))
+    assert told in section(OUTPUTS, "manifest.json")
