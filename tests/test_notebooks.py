@@ -1,0 +1,84 @@
+"""The notebooks run from top to bottom on a fresh market, and hold nothing but the story."""
+
+import ast
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+from planning.market import make_market
+
+FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
+NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+FIGURE = "application/vnd.plotly.v1+json"
+SECONDS = 300  # for a cell, on a busy machine
+NO_PROSE = (
+    ast.FunctionDef,
+    ast.AsyncFunctionDef,
+    ast.Lambda,
+    ast.ClassDef,
+    ast.For,
+    ast.While,
+    ast.comprehension,
+)
+
+per_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+
+
+def code_cells(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory):
+    return make_market(tmp_path_factory.mktemp("notebooks") / "market", days=35, products=12).root
+
+
+@pytest.fixture
+def kernel_environment(workspace, tmp_path, monkeypatch):
+    """A kernel that sees the market and nothing of the user's own settings."""
+    monkeypatch.setenv("PEAKAHEAD_WORKSPACE", str(workspace))
+    monkeypatch.setenv("PLOTLY_RENDERER", "plotly_mimetype")
+    monkeypatch.setenv("OMP_WAIT_POLICY", "PASSIVE")
+    monkeypatch.setenv("JUPYTER_CONFIG_DIR", str(tmp_path / "jupyter"))
+    monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path / "jupyter-data"))
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+
+
+def test_there_are_notebooks():
+    assert len(NOTEBOOKS) >= 2
+
+
+@per_notebook
+def test_a_notebook_is_committed_clean(path):
+    notebook = nbformat.read(path, as_version=nbformat.NO_CONVERT)
+    nbformat.validate(notebook)
+    assert [cell.id for cell in notebook.cells] == [
+        f"cell-{number:02d}" for number in range(1, len(notebook.cells) + 1)
+    ]
+    for cell in code_cells(notebook):
+        assert cell.outputs == []
+        assert cell.execution_count is None
+
+
+@per_notebook
+def test_a_notebook_defines_nothing_and_loops_nowhere(path):
+    for cell in code_cells(nbformat.read(path, as_version=4)):
+        kinds = {type(node) for node in ast.walk(ast.parse(cell.source))}
+        assert not kinds & set(NO_PROSE), cell.id
+
+
+@per_notebook
+def test_a_notebook_runs_and_shows_figures(path, kernel_environment):
+    notebook = nbformat.read(path, as_version=4)
+    client = NotebookClient(
+        notebook, timeout=SECONDS, resources={"metadata": {"path": str(FOLDER)}}
+    )
+    client.execute()
+    outputs = [output for cell in code_cells(notebook) for output in cell.outputs]
+    printed = [output.text for output in outputs if output.output_type == "stream"]
+    assert not printed, "a warning, or a figure that was printed instead of shown"
+    figures = [output.data[FIGURE] for output in outputs if FIGURE in output.get("data", {})]
+    assert len(figures) >= 3
+    assert all(figure["data"] for figure in figures)
