@@ -116,6 +116,7 @@ def _finished(
     return Forecast(
         ids=panel.ids,
         ds=panel.future(horizon),
+        freq=panel.freq,
         levels=LEVELS,
         mean=(result.mean + offset[:, None]).astype(np.float32),
         quantiles=(result.quantiles + offset[:, None, None]).astype(np.float32),

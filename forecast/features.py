@@ -13,6 +13,7 @@ from forecast.effects import Effects
 _WEEKS = 10
 _DAYS = 14
 _KEEP_WEEKS = 13  # of history that an origin looks at
+_HALF_LIFE = 12.0  # days after which the past counts half for a rarely ordered product's level
 _SHAPE_NOISE = 0.1  # variance of a product's shape around its category's, relative
 
 
@@ -114,14 +115,28 @@ def _mean_before(total: Array, count: Array, width: int) -> tuple[Array, Array]:
     return (total[:, -1] - total[:, start]) / np.maximum(seen, 1), seen
 
 
+def _faded_mean(total: Array, count: Array, day: int) -> tuple[Array, Array]:
+    """Mean over whole days whose weight halves every `_HALF_LIFE` days, and the weight observed."""
+    ends = np.arange(total.shape[1] - 1, day - 1, -day)
+    weight = 0.5 ** (np.arange(len(ends)) / _HALF_LIFE)
+    units = (total[:, ends] - total[:, ends - day]) @ weight
+    seen = (count[:, ends] - count[:, ends - day]) @ weight
+    return units / np.maximum(seen, 1e-9), seen
+
+
 def _level(task: Task, rows: Array, total: Array, count: Array, week: int) -> tuple[Array, Array]:
-    """Last week's mean, shrunk to the month's and to the whole past's by the number of orders."""
+    """Last week's mean, shrunk by the number of orders to one that fades over the last weeks.
+
+    The fading mean is shrunk to the month's, and that to the whole past's.
+    """
     lump = np.maximum(task.lump[rows], 1e-9)
     ever, seen_ever = _mean_before(total, count, total.shape[1])
     month, seen_month = _mean_before(total, count, 4 * week)
     recent, seen_recent = _mean_before(total, count, week)
-    month = _shrink(month, seen_month, ever, lump, 10.0)
-    level = _shrink(recent, seen_recent, month, lump, 20.0)
+    faded, seen_faded = _faded_mean(total, count, task.clock.day)
+    month = _shrink(month, seen_month, ever, lump, 5.0)
+    faded = _shrink(faded, seen_faded, month, lump, 1.0)
+    level = _shrink(recent, seen_recent, faded, lump, 20.0)
     return np.where(seen_ever > 0, level, 0.0), np.where(seen_ever > 0, month, 0.0)
 
 

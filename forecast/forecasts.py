@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,7 @@ class Forecast:
 
     ids: Array  # [N] str
     ds: pd.Index[Any]  # [H] bucket starts
+    freq: str  # of `ds`: a pandas offset, or the whole-number step of an integer index as text
     levels: Array  # [Q]
     mean: Array  # float32 [N, H] expectation, units
     quantiles: Array  # float32 [N, H, Q] non-decreasing; ≥ 0 if the history is
@@ -41,9 +42,9 @@ class Forecast:
         n, horizon = self.mean.shape
         if self.shift is None:
             return self.ds.take(np.tile(np.arange(horizon), n))
-        if isinstance(self.ds, pd.DatetimeIndex):
-            step = self.ds[1] - self.ds[0] if horizon > 1 else pd.Timedelta(0)
-            back = [self.ds - int(k) * step for k in self.shift]
-            return cast("Any", back[0].append(back[1:]))
-        width = int(self.ds[1] - self.ds[0]) if horizon > 1 else 1
-        return (np.asarray(self.ds)[None, :] - width * self.shift[:, None]).ravel()
+        if not isinstance(self.ds, pd.DatetimeIndex):
+            return (np.asarray(self.ds)[None, :] - int(self.freq) * self.shift[:, None]).ravel()
+        shifts, which = np.unique(self.shift, return_inverse=True)
+        stamps = [self.ds.shift(-int(back), freq=self.freq) for back in shifts]
+        joined = stamps[0].append(stamps[1:])
+        return joined.take((which[:, None] * horizon + np.arange(horizon)).ravel())

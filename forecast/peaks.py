@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -50,7 +49,7 @@ def find_peaks(
     sums, tops = _windows(forecast.paths, row, start, stop)
     expected = _sum(forecast.mean, row, start, stop)
     cause = _Causes.of(seen, forecast, events, products, country).of_windows(row, start, stop)
-    after = _ends(forecast.ds)
+    after = pd.DatetimeIndex(forecast.ds) + pd.Timedelta(forecast.freq)
     return pd.DataFrame(
         {
             "product_id": forecast.ids[row],
@@ -133,13 +132,6 @@ def _counter(lengths: Array) -> Array:
     ends = np.cumsum(lengths)
     total = int(ends[-1]) if len(ends) else 0
     return np.asarray(np.arange(total) - np.repeat(ends - lengths, lengths))
-
-
-def _ends(ds: pd.Index[Any]) -> pd.Index[Any]:
-    """End of each bucket."""
-    if len(ds) < 2:
-        raise ValueError("a forecast of one bucket has no bucket length; ask for two or more")
-    return cast("pd.Index[Any]", ds + (ds[1] - ds[0]))
 
 
 @dataclass(frozen=True, kw_only=True)

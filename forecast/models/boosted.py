@@ -36,7 +36,7 @@ class Boosted:
     def forecast(self, task: Task) -> list[Prediction]:
         """Train on what precedes the first origin, predict from each."""
         sample = self._sample(task)
-        if sample is None or len(sample.error) < 500:
+        if sample is None or len(sample.error) < 500 or not (sample.actual > 0).any():
             from forecast.models.seasonal import Seasonal
 
             return Seasonal().forecast(task)

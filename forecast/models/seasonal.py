@@ -18,6 +18,7 @@ from forecast.models.residuals import (
     pool_counts,
 )
 
+_SETTLED = 14  # days on sale before a series' own errors say what is usual for it
 _CHUNK = 1_000  # series at a time, to bound memory
 
 
@@ -89,7 +90,9 @@ class Seasonal:
             for chunk, past in _chunks(task, start):
                 m = ordinary(task, past)
                 actual = task.y[rows[chunk], start : start + task.horizon]
-                errors[chunk, j] = (actual - m) / spread(task, past, m)
+                settled = start - task.launch[rows[chunk]] >= _SETTLED * day  # else no usual change
+                error = (actual - m) / spread(task, past, m)
+                errors[chunk, j] = np.where(settled[:, None], error, np.nan)
                 expected[chunk, j] = m
         levels = task.levels
         if not starts:

@@ -191,3 +191,38 @@ def test_any_regular_frame_is_forecast(freq, season, n):
     told = forecast(panel_of_series(frame, freq=freq, season=season), 8, members=FAST).frame()
     assert list(told["ds"]) == list(pd.date_range(ds[-1], periods=9, freq=freq)[1:])
     assert told["q0.5"].between(5, 35).all()
+
+
+@pytest.mark.parametrize("freq", ["1h", "1D", "MS"])
+@pytest.mark.parametrize("horizon", [1, 3])
+def test_a_series_that_ended_early_is_forecast_from_its_own_end(freq, horizon):
+    ds = pd.date_range("2021-01-01", periods=90, freq=freq)
+    rows = [
+        pd.DataFrame({"unique_id": name, "ds": stamps, "y": 20.0 + np.arange(len(stamps)) % 7})
+        for name, stamps in (("whole", ds), ("early", ds[:-30]))
+    ]
+    panel = panel_of_series(pd.concat(rows), freq=freq, season=7)
+    told = forecast(panel, horizon, season=7, members=FAST).frame()
+    first = told.groupby("unique_id")["ds"].min()
+    assert first["whole"] == pd.date_range(ds[-1], periods=2, freq=freq)[1]
+    assert first["early"] == ds[60]
+
+
+def test_products_launched_within_the_history_keep_sane_quantiles():
+    """Before a launch nothing is usual: those origins must not teach how large errors are."""
+    past = market.panel(n=8, days=42)
+    y = past.y.copy()
+    for row, day in ((1, 10), (2, 20), (3, 30)):
+        y[row, : day * 24] = 0
+    panel = Panel(ids=past.ids, ds=past.ds, y=y, orders=y.copy())
+    products = pd.DataFrame({"product_id": past.ids, "category": "c"})
+    result = forecast(panel, 24, products=products, members=["seasonal"])
+    assert (result.quantiles[..., -1] <= 15 * result.mean + 50).all()
+
+
+def test_a_log_that_went_silent_weeks_ago_is_forecast():
+    past = market.panel(n=3, days=60)
+    y = past.y.copy()
+    y[:, -30 * 24 :] = 0
+    result = forecast(Panel(ids=past.ids, ds=past.ds, y=y, orders=y.copy()), 24)
+    assert np.isfinite(result.quantiles).all()

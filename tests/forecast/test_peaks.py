@@ -14,6 +14,7 @@ def made(seed, n=3, horizon=12, k=9):
     return past, Forecast(
         ids=past.ids,
         ds=past.future(horizon),
+        freq=past.freq,
         levels=LEVELS,
         mean=quantiles.mean(axis=2),
         quantiles=quantiles,
