@@ -86,12 +86,12 @@ def _seed_value(text: str) -> int:
     return value
 
 
-def _as_of(command: argparse.ArgumentParser) -> None:
+def _as_of(command: argparse.ArgumentParser, default: str = "now") -> None:
     command.add_argument(
         "--as-of",
         metavar="TS",
         help="the instant to pretend it is: ISO 8601, naive = local, a date = local midnight "
-        "(default: now); nothing that became known later is read",
+        f"(default: {default}); nothing that became known later is read",
     )
 
 
@@ -201,7 +201,7 @@ def _add_replay(commands: _Commands) -> None:
         metavar="F",
         help="a plan.csv, none (buy on demand), last-week (the same hours) or latest (last run's)",
     )
-    _as_of(replay)
+    _as_of(replay, "that of the run that made the plan, else now")
     _seed(replay)
 
 

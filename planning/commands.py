@@ -16,7 +16,7 @@ import pandas as pd
 
 from planning import comparison, job, ledger
 from planning.console import log, progress
-from planning.decide import expect_demand, leaderboard
+from planning.decide import expect_demand, leaderboard, models_used
 from planning.exports import csv_text
 from planning.market import make_market
 from planning.series import forecast_series
@@ -147,7 +147,7 @@ def forecast(arguments: argparse.Namespace) -> Said:
             demand = expect_demand(workspace, inputs, as_of, seed=arguments.seed, progress=report)
         frame, models, peaks = demand.forecast.frame(), demand.forecast.model, demand.peaks
     _save(frame, arguments.out)
-    used = pd.Series(models).value_counts().sort_index().to_dict()
+    used = models_used(models)
     text = f"Wrote {len(frame):,} rows to {arguments.out}.\n" + "\n".join(
         f"  {count:,} series by {name}" for name, count in used.items()
     )

@@ -18,7 +18,7 @@ from forecast import Backtest, Forecast, Panel, find_peaks, forecast, panel_of_o
 from forecast import leaderboard as score_models
 from planning import rules
 from planning.optimise import Aims, Solution, solve
-from planning.problem import Market, Orders, epoch, lines, market, stream
+from planning.problem import Array, Market, Orders, epoch, lines, market, stream
 from planning.scenarios import OrderMix, order_mix, sample_future
 from planning.tables import Inputs
 from planning.workspace import Workspace
@@ -83,6 +83,12 @@ def aims_of(workspace: Workspace) -> Aims:
         capital_cost=workspace.capital_cost_per_year,
         segment_weight=workspace.segment_weight,
     )
+
+
+def models_used(model: Array) -> dict[str, int]:
+    """How many series each model or fallback forecast, by its name."""
+    names, counts = np.unique(model.astype(str), return_counts=True)
+    return {str(name): int(count) for name, count in zip(names, counts, strict=True)}
 
 
 def past_demand(workspace: Workspace, inputs: Inputs, as_of: pd.Timestamp) -> Panel:

@@ -18,7 +18,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from planning import ledger, store
-from planning.decide import Decision, NoPlanPossible, Progress, decide
+from planning.decide import Decision, NoPlanPossible, Progress, decide, models_used
 from planning.exports import csv_text, write_exports
 from planning.report import report_page
 from planning.rules import RuleBroken
@@ -118,7 +118,7 @@ def run(request: Request, progress: Progress, now: Callable[[], pd.Timestamp]) -
         with store.staged(runs, run_id) as aside:
             with watch.step("write"):
                 _write(aside, request, inputs, decision)
-            manifest = _manifest(aside, request, inputs, run_id, watch)
+            manifest = _manifest(aside, request, inputs, decision, run_id, watch)
             store.write_json(aside / "manifest.json", manifest)
         _record(book, runs / run_id, now())
     return _outcome("done", runs / run_id, manifest)
@@ -206,7 +206,12 @@ def _rows(path: Path) -> int | None:
 
 
 def _manifest(
-    folder: Path, request: Request, inputs: Inputs, run_id: str, watch: Stopwatch
+    folder: Path,
+    request: Request,
+    inputs: Inputs,
+    decision: Decision,
+    run_id: str,
+    watch: Stopwatch,
 ) -> dict[str, Any]:
     """What went in, what came out, and how long it took."""
     return {
@@ -227,6 +232,7 @@ def _manifest(
             for path in store.files_in(folder)
         },
         "counts": counts(inputs),
+        "models": models_used(decision.demand.forecast.model),
         "notes": inputs.notes,
         "timings": watch.seconds,
     }
