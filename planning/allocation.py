@@ -72,22 +72,17 @@ class Allocation:
         licence = self.market.qualified_until[self.market.offer_supplier]
         return (self.starts >= ready[:, None]) & (self.starts < licence[:, None])
 
-    def cell_cost(self) -> Array:
-        """[O, T] unit price of what is bought there, tiers considered."""
-        cost = np.repeat(self.market.unit_cost[:, None], len(self.starts), axis=1)
-        for tier, offer in enumerate(self.market.tier_offer):
-            reached = self.units[offer] >= self.market.tier_min_qty[tier]
-            cheaper = np.minimum(cost[offer], self.market.tier_unit_cost[tier])
-            cost[offer] = np.where(reached, cheaper, cost[offer])
-        return cost
+    def _lines(self) -> tuple[Array, Array, Array]:
+        """Offer, slot and money [L] of every line so far, tiers considered."""
+        offer, slot = np.nonzero(self.units)
+        units = self.units[offer, slot]
+        return offer, slot, units * self.market.line_cost(offer, units)
 
     def money(self) -> Array:
         """[S] money committed at each supplier."""
-        return np.bincount(
-            self.market.offer_supplier,
-            (self.units * self.cell_cost()).sum(axis=1),
-            minlength=len(self.market.supplier_ids),
-        )
+        offer, _, money = self._lines()
+        supplier = self.market.offer_supplier[offer]
+        return np.bincount(supplier, money, minlength=len(self.market.supplier_ids))
 
     def room(self) -> Array:
         """[O, T] units that may still be added."""
@@ -155,10 +150,10 @@ class Allocation:
             self._drop_smallest_line(supplier)
 
     def _drop_smallest_line(self, supplier: int) -> None:
-        cost = self.units * self.cell_cost()
-        cost[self.market.offer_supplier != supplier] = 0.0
-        cells = np.where(cost > 0, cost, np.inf)
-        self.units[np.unravel_index(np.argmin(cells), cells.shape)] = 0.0
+        offer, slot, money = self._lines()
+        own = (self.market.offer_supplier[offer] == supplier) & (money > 0)
+        smallest = np.argmin(np.where(own, money, np.inf))
+        self.units[offer[smallest], slot[smallest]] = 0.0
 
     def plan(self) -> Plan:
         """The lines, sorted by instant, supplier and product."""
