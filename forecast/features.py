@@ -234,11 +234,8 @@ def _pooled_shape(task: Task, past: Past) -> Array:
     return np.asarray(shape[:, task.clock.weekday[ahead], task.clock.slot[ahead]])
 
 
-def spread(task: Task, past: Past, expected: Array) -> Array:
-    """[n, H] usual size of an error: last weeks' mean change against the day or week before.
-
-    The smaller of the two, grown with the root of the expected units.
-    """
+def change(task: Task, past: Past) -> Array:
+    """[n] last weeks' mean absolute change against the day or the week before, the smaller."""
     clock = task.clock
     reach = min(2 * clock.day * clock.week, max(past.origin - past.first - clock.day, 1))
     buckets = np.arange(past.origin - reach, past.origin)
@@ -249,18 +246,23 @@ def spread(task: Task, past: Past, expected: Array) -> Array:
         before = past.at(at) * np.divide(
             mean, past.week_at(at + 1), out=np.ones_like(mean), where=past.week_at(at + 1) > 0
         )
-        change = np.abs(now - before)
-        seen = np.isfinite(change)
-        total = np.where(seen, change, 0).sum(axis=1)
+        moved = np.abs(now - before)
+        seen = np.isfinite(moved)
+        total = np.where(seen, moved, 0).sum(axis=1)
         enough = seen.sum(axis=1) >= clock.day // 2
         sizes.append(np.where(enough, total / np.maximum(seen.sum(axis=1), 1), np.inf))
     level = np.maximum(past.level, 1e-9)
     noise = np.sqrt(level * task.lump[past.rows])
     size = np.min(sizes, axis=0)
     size = np.where(np.isfinite(size), size, np.maximum(0.3 * level, noise))
-    size = np.maximum(size, 0.003 * level + 1e-9)
+    return np.asarray(np.maximum(size, 0.003 * level + 1e-9))
+
+
+def spread(task: Task, past: Past, expected: Array) -> Array:
+    """[n, H] usual size of an error: `change`, grown with the root of the expected units."""
+    level = np.maximum(past.level, 1e-9)
     growth = np.sqrt(0.1 + 0.9 * np.maximum(expected, 0) / level[:, None])
-    return np.asarray(size[:, None] * np.minimum(growth, 10.0))
+    return np.asarray(change(task, past)[:, None] * np.minimum(growth, 10.0))
 
 
 def design(task: Task, past: Past, expected: Array, size: Array) -> dict[str, Array]:
@@ -310,19 +312,19 @@ def _lags(task: Task, past: Past, expected: Array, size: Array) -> dict[str, Arr
         days.append((value - expected) / size)
         columns[f"day_{k}"] = days[-1]
     some = np.stack(days)
-    columns["days"] = _mean_seen(some)
-    columns["days_spread"] = np.sqrt(_mean_seen((some - columns["days"]) ** 2))
+    columns["days"] = mean_seen(some)
+    columns["days_spread"] = np.sqrt(mean_seen((some - columns["days"]) ** 2))
     if clock.week > 1:
         weeks = []
         for k in range(1, 5):
             value = past.at(same_time(clock, ahead, past.origin, k, weekly=True)) * past.effect
             weeks.append((value - expected) / size)
             columns[f"week_{k}"] = weeks[-1]
-        columns["weeks"] = _mean_seen(np.stack(weeks))
+        columns["weeks"] = mean_seen(np.stack(weeks))
     return columns
 
 
-def _mean_seen(x: Array) -> Array:
+def mean_seen(x: Array) -> Array:
     seen = np.isfinite(x)
     count = seen.sum(axis=0)
     total = np.where(seen, x, 0).sum(axis=0)
@@ -347,16 +349,16 @@ def _levels(task: Task, past: Past, expected: Array, size: Array) -> dict[str, A
         recent = np.arange(max(past.origin - length, 0), past.origin)
         for days in sorted({1, clock.week}):
             change = past.at(recent) - past.at(clock.back(recent, days))
-            columns[f"{name}_{days}"] = (_mean_seen(change.T) / unit)[:, None]
+            columns[f"{name}_{days}"] = (mean_seen(change.T) / unit)[:, None]
     share = task.effects.weekday[task.category[past.rows]]
     for days in (1, 3):
         recent = np.arange(max(past.origin - days * clock.day, 0), past.origin)
         value = past.at(recent) / share[:, clock.weekday[recent]]
-        columns[f"level_{days}"] = ((_mean_seen(value.T) - level) / unit)[:, None]
+        columns[f"level_{days}"] = ((mean_seen(value.T) - level) / unit)[:, None]
     older = np.arange(max(past.origin - 2 * clock.day * clock.week, 0), past.origin)
     half = older[: len(older) // 2]
     if len(half):
-        columns["trend"] = ((level - _mean_seen(past.at(half).T)) / unit)[:, None]
+        columns["trend"] = ((level - mean_seen(past.at(half).T)) / unit)[:, None]
     return columns
 
 

@@ -8,12 +8,14 @@ from forecast.models.additive import Additive
 from forecast.models.boosted import Boosted
 from forecast.models.exponential import Exponential
 from forecast.models.model import Model, Prediction
+from forecast.models.ridge import Ridge
 from forecast.models.seasonal import Seasonal, SeasonalNaive
 
 MODELS: dict[str, Callable[[], Model]] = {
     "seasonal_naive": SeasonalNaive,
     "weekly_naive": lambda: SeasonalNaive(weekly=True),
     "seasonal": Seasonal,
+    "ridge": Ridge,
     "lightgbm": Boosted,
     "statsmodels": Exponential,
     "prophet": Additive,

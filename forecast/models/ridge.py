@@ -1,0 +1,176 @@
+"""Ridge regression on the same phase of past days and weeks, each series with its own weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from forecast.demand import Array
+from forecast.features import Past, Task, change, mean_seen, ordinary, past_of, same_time, spread
+from forecast.models.model import Prediction
+from forecast.models.residuals import Counts, error_quantiles, mixed, poisson_counts, pool_counts
+
+_PENALTY = 2e-3  # of a series' own weights, against the mean square of its candidates
+_CHUNK = 500  # series at a time, to bound memory
+_CELLS = 8_000_000  # series × past origins × buckets to learn from
+_ORIGINS = (6, 400)  # past origins: the fewest, the most
+_DENSE = 4.0  # orders a bucket from which errors are a continuum
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weights:
+    """What each candidate counts, by day of the horizon and series."""
+
+    part: Array  # int [H] day of the horizon, 0 … P − 1
+    own: Array  # float [P, N, K]
+
+    def expected(self, task: Task, past: Past) -> Array:
+        """[n, H] weighted candidates in units, within what the candidates themselves allow."""
+        found, size = candidates(task, past)
+        level = past.level[:, None]
+        value = np.einsum("nhk,hnk->nh", found, self.own[self.part][:, past.rows], optimize=True)
+        low, high = found[..., :-3].min(axis=-1), found[..., :-3].max(axis=-1)
+        wide = high - low + 1.0
+        value = level + size[:, None] * np.clip(value, low - wide, high + wide)
+        rule = level + size[:, None] * found[..., -4]
+        return np.asarray(np.maximum(value, 0.1 * np.maximum(rule, 0.0)) * past.effect)
+
+
+@dataclass(frozen=True)
+class Ridge:
+    """Weights on yesterday, recent days' mean, last week, recent weeks' mean and the seasonal rule.
+
+    Fitted for each series and day of the horizon by penalised least squares on past origins, shrunk
+    to the weights of all series together (ridge regression, Hoerl & Kennard 1970).
+    """
+
+    def forecast(self, task: Task) -> list[Prediction]:
+        """Weighted candidates with the errors that they made from past origins around them."""
+        starts = past_origins(task)
+        if not starts:
+            from forecast.models.seasonal import Seasonal
+
+            return Seasonal().forecast(task)
+        weights = learn_weights(task)
+        n = len(task.rows)
+        shape = (n, len(starts), task.horizon)
+        errors = np.full(shape, np.nan, dtype=np.float32)
+        expected = np.zeros(shape, dtype=np.float32)
+        for first in range(0, n, _CHUNK):
+            some = slice(first, first + _CHUNK)
+            for j, start in enumerate(starts):
+                past = past_of(task, task.rows[some], start)
+                m = weights.expected(task, past)
+                actual = task.y[past.rows, start : start + task.horizon]
+                errors[some, j] = np.clip((actual - m) / spread(task, past, m), -50.0, 50.0)
+                expected[some, j] = m
+        actual = np.stack([task.y[task.rows, s : s + task.horizon] for s in starts], axis=1)
+        lump = np.broadcast_to(task.lump[task.rows][:, None, None], shape)
+        keep = slice(None, None, max(actual.size // 3_000_000, 1))
+        counts = pool_counts(
+            expected.ravel()[keep], actual.ravel()[keep], lump.ravel()[keep], task.levels
+        )
+        found = error_quantiles(errors.reshape(n, -1), task.levels)
+        return [self._from(task, origin, weights, found, counts) for origin in task.origins]
+
+    def _from(
+        self, task: Task, origin: int, weights: Weights, errors: Array, counts: Counts
+    ) -> Prediction:
+        shape = (len(task.rows), task.horizon)
+        mean = np.zeros(shape, dtype=np.float32)
+        quantiles = np.zeros((*shape, len(task.levels)), dtype=np.float32)
+        for first in range(0, len(task.rows), _CHUNK):
+            some = slice(first, first + _CHUNK)
+            past = past_of(task, task.rows[some], origin)
+            m = weights.expected(task, past)
+            wide = m[..., None] + spread(task, past, m)[..., None] * errors[some][:, None, :]
+            quantiles[some] = np.maximum(mixed(m, wide, counts, task.lump[past.rows]), 0.0)
+            mean[some] = m
+        return Prediction(mean=mean, quantiles=np.sort(quantiles, axis=2))
+
+
+def candidates(task: Task, past: Past) -> tuple[Array, Array]:
+    """Forecasts to be weighed, float32 [n, H, K] as (units / effect − level) / size; size [n].
+
+    The last three are changes of the last hours and the last day that may go on; before them stands
+    the seasonal rule, which also fills in what was not observed.
+    """
+    clock, ahead = task.clock, task.ahead(past.origin)
+    size, level = change(task, past), past.level[:, None]
+    rule = ordinary(task, past) / past.effect
+    days = np.stack([past.at(same_time(clock, ahead, past.origin, k)) for k in range(1, 8)])
+    columns = [days[0], mean_seen(days[:3]), mean_seen(days)]
+    if clock.week > 1:
+        at = [same_time(clock, ahead, past.origin, k, weekly=True) for k in range(1, 5)]
+        weeks = np.stack([past.at(each) for each in at])
+        columns += [weeks[0], mean_seen(weeks)]
+    columns.append(rule)
+    scaled = [(np.where(np.isfinite(c), c, rule) - level) / size[:, None] for c in columns]
+    steps = np.arange(1, task.horizon + 1) / clock.day
+    for length, days_back, fade in (
+        (clock.day // 8 or 1, 1, 0.25),
+        (clock.day, 1, 1e9),
+        (clock.day, clock.week, 1e9),
+    ):
+        recent = np.arange(max(past.origin - length, 0), past.origin)
+        rise = past.at(recent) - past.at(clock.back(recent, days_back))
+        drift = np.nan_to_num(mean_seen(rise.T)) / size
+        scaled.append(drift[:, None] * np.exp(-steps / fade)[None, :])
+    return np.stack(scaled, axis=-1).astype(np.float32), size
+
+
+def past_origins(task: Task) -> list[int]:
+    """Origins at the first origin's time of day whose horizon had passed by then, latest first."""
+    day, first = task.clock.day, task.origins[0]
+    least = day * (task.clock.week + 2 if task.clock.week > 1 else 2)
+    most = int(np.clip(_CELLS // (len(task.y) * task.horizon), *_ORIGINS))
+    return list(range(first - task.horizon, least - 1, -day))[:most]
+
+
+def learn_weights(task: Task) -> Weights:
+    """Weights of every series [N] of the task."""
+    n, starts = len(task.y), past_origins(task)
+    part = np.minimum(np.arange(task.horizon) // max(task.clock.day, 1), 2)
+    grams, crosses = [], []
+    for first in range(0, n, _CHUNK):
+        rows = np.arange(first, min(first + _CHUNK, n))
+        gram, cross = 0.0, 0.0
+        for start in starts:
+            more = _moments(task, past_of(task, rows, start), part)
+            gram, cross = gram + more[0], cross + more[1]
+        grams.append(gram)
+        crosses.append(cross)
+    return Weights(part=part, own=_solve(np.concatenate(grams, 1), np.concatenate(crosses, 1)))
+
+
+def _moments(task: Task, past: Past, part: Array) -> tuple[Array, Array]:
+    """Weighted sums of squares [P, n, K, K] and of products with the truth [P, n, K].
+
+    A bucket far from yesterday's weighs less, except where orders are so few that it is usual.
+    """
+    found, size = candidates(task, past)
+    actual = task.y[past.rows, past.origin : past.origin + task.horizon] / past.effect
+    told = (actual - past.level[:, None]) / size[:, None]
+    seen = np.isfinite(told)
+    lump = task.lump[past.rows]
+    rare = (past.level < _DENSE * lump)[:, None]
+    weight = np.where(rare, 1.0, 1 / (1 + np.abs(np.where(seen, told, 0) - found[..., 0])))
+    weight = np.where(seen, weight, 0.0).astype(np.float32)
+    told = np.where(seen, told, 0.0).astype(np.float32)
+    parts = [part == p for p in range(int(part.max()) + 1)]
+    weighted = found * weight[..., None]
+    gram = [np.swapaxes(weighted[:, at], 1, 2) @ found[:, at] for at in parts]
+    cross = [(np.swapaxes(weighted[:, at], 1, 2) @ told[:, at, None])[..., 0] for at in parts]
+    return np.stack(gram).astype(np.float64), np.stack(cross).astype(np.float64)
+
+
+def _solve(gram: Array, cross: Array) -> Array:
+    """[P, N, K, K], [P, N, K] -> [P, N, K]: everyone's weights, then each series' own around them."""
+    k = gram.shape[-1]
+    power = np.trace(gram, axis1=2, axis2=3) / k + 1e-9
+    gram, cross = gram / power[..., None, None], cross / power[..., None]
+    unit = np.eye(k)
+    shared = np.linalg.solve(gram.mean(axis=1) + 1e-3 * unit, cross.mean(axis=1)[..., None])[..., 0]
+    centred = cross + _PENALTY * shared[:, None, :]
+    return np.asarray(np.linalg.solve(gram + _PENALTY * unit, centred[..., None])[..., 0])
