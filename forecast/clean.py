@@ -9,6 +9,7 @@ import pandas as pd
 
 from forecast.calendars import clock_of, outages_of
 from forecast.demand import Array, Panel
+from forecast.silences import silences
 
 GAP_ORDERS = 30.0  # a silence that swallows this many usual orders is no chance
 RARELY_SILENT = 0.08  # of the other weeks
@@ -23,13 +24,15 @@ def observed(
 ) -> Panel:
     """The panel with NaN where demand was not observed rather than zero.
 
-    That is during outage events, in gaps of the whole log, and before a product was on sale.
+    That is during outage events, in gaps of the whole log, in the silence before a product's
+    relaunch, and before it was on sale.
     """
     y = panel.y.copy()
     for start, stop, rows in outages_of(panel, events, products):
         y[rows, max(start, 0) : stop] = np.nan
     if panel.orders is not None:
         y[:, gaps(replace(panel, y=y))] = np.nan
+        y[silences(replace(panel, y=y))] = np.nan
         before = launches(replace(panel, y=y), products)
         y[np.arange(y.shape[1]) < before[:, None]] = np.nan
     return replace(panel, y=y)
@@ -71,7 +74,7 @@ def launches(panel: Panel, products: pd.DataFrame | None) -> Array:
     sold = np.nan_to_num(orders) > 0
     first = np.where(sold.any(axis=1), sold.argmax(axis=1), n_buckets)
     before = np.append(0.0, np.cumsum(np.nansum(orders, axis=0, dtype=np.float64)))
-    share = np.nansum(orders, axis=1, dtype=np.float64)
+    share = np.maximum(np.nansum(orders, axis=1, dtype=np.float64) - 1, 0)  # the first order is why
     share = share / np.maximum(before[-1] - before[first], 1.0)
     start = np.where((share * before[first] > _LATE_START) & (first < n_buckets), first, 0)
     if products is None or "launched_at" not in products:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from forecast.borrow import borrow
+from forecast.borrow import Kin, borrow, fulfilment_of
 from forecast.calendars import clock_of, days_of, events_of
 from forecast.clean import launches, observed
 from forecast.demand import Array, Panel
@@ -48,7 +48,16 @@ def prepare(
     lump = _lump(clean, y)
     launch = launches(clean, products) if clean.orders is not None else np.zeros(len(y), dtype=int)
     effects = learn_effects(y, clock=clock, days=days, events=planned, category=category, lump=lump)
-    y, borrowed = borrow(y, clean.ids, clock, effects, category, similar, launch, lump)
+    kin = Kin(
+        ids=clean.ids,
+        category=category,
+        fulfilment=fulfilment_of(clean.ids, products),
+        similar=similar,
+        price=price,
+        launch=launch,
+        lump=lump,
+    )
+    y, borrowed = borrow(y, clock=clock, effects=effects, kin=kin)
     task = Task(
         y=y,
         origins=(y.shape[1],),
