@@ -86,6 +86,7 @@ def borrow(y: Array, *, clock: Clock, effects: Effects, kin: Kin) -> tuple[Array
     length = y.shape[1]
     borrowed = np.full(len(y), "", dtype=object)
     is_new = (length - kin.launch < NEW_DAYS * clock.day) & (kin.launch > 0)
+    is_new &= ~_has_sold(y, kin.launch, is_new)  # one that comes back has a past of its own
     new = np.flatnonzero(is_new)
     if not len(new):
         return y, borrowed
@@ -101,6 +102,15 @@ def borrow(y: Array, *, clock: Clock, effects: Effects, kin: Kin) -> tuple[Array
         y[new[some]] = _past(market, new[some], given, some)
     borrowed[new] = [f"borrowed:{told}" for told in given.told]
     return y, borrowed
+
+
+def _has_sold(y: Array, launch: Array, among: Array) -> Array:
+    """bool [N]: those `among` the products that sold before their launch."""
+    found = np.zeros(len(y), dtype=bool)
+    rows = np.flatnonzero(among)
+    before = np.arange(y.shape[1]) < launch[rows][:, None]
+    found[rows] = (np.nan_to_num(y[rows]) * before > 0).any(axis=1)
+    return found
 
 
 def _levels(market: _Market) -> Array:

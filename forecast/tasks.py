@@ -9,7 +9,7 @@ import pandas as pd
 
 from forecast.borrow import Kin, borrow, fulfilment_of
 from forecast.calendars import clock_of, days_of, events_of
-from forecast.clean import launches, observed
+from forecast.clean import launches, observed, pauses
 from forecast.demand import Array, Panel
 from forecast.effects import learn_effects
 from forecast.features import Task
@@ -46,7 +46,11 @@ def prepare(
     planned = events_of(clean, horizon, events, products)
     category, similar, price = _attributes(clean, products)
     lump = _lump(clean, y)
-    launch = launches(clean, products) if clean.orders is not None else np.zeros(len(y), dtype=int)
+    launch = np.zeros(len(y), dtype=int)
+    if clean.orders is not None:
+        launch = launches(clean, products)
+        paused, _, back = pauses(clean, products)
+        launch[paused] = np.where(back >= y.shape[1], back, launch[paused])
     effects = learn_effects(y, clock=clock, days=days, events=planned, category=category, lump=lump)
     kin = Kin(
         ids=clean.ids,

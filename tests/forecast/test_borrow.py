@@ -181,3 +181,21 @@ def test_products_that_were_never_off_sale_are_left_alone(level):
 def test_a_short_silence_or_one_of_a_rarely_ordered_product_is_left_alone():
     assert not silences(silenced(shop(days=90), 9, 50, 70)).any()
     assert not silences(silenced(shop(days=90, level=0.02), 9, 30, 70)).any()
+
+
+@pytest.mark.parametrize("back", [0, 1, 5])
+def test_a_pause_that_is_told_by_its_end_is_no_demand_of_zero(back):
+    panel = scaled(silenced(shop(days=60), 9, 42 - back, 60 - back), {9: 2.0})
+    products = listed(panel, launched={9: back})
+    told = units(panel, products)
+    assert prepare(panel, 24, products=products).borrowed[9] == ""
+    assert told[9] == pytest.approx(2 * told[:9].mean(), rel=0.2)
+
+
+def test_a_product_that_is_to_come_back_sells_from_then_on_at_its_own_level():
+    panel = scaled(silenced(shop(days=60), 9, 40, 60), {9: 2.0})
+    result = forecast(panel, 48, products=listed(panel, launched={9: -1}), members=FAST)
+    assert not result.mean[9, :DAY].any()
+    assert not result.paths[:, 9, :DAY].any()
+    usual = result.mean[:9, DAY:].sum() / 9
+    assert result.mean[9, DAY:].sum() == pytest.approx(2 * usual, rel=0.25)
