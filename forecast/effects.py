@@ -13,6 +13,7 @@ AGES = np.array([0, 1, 2, 3, 4, 6, 8, 12, 18, 24, 36, 48, 72])  # hours since an
 _BORROW = 5.0  # strength of the category's effect against a product's own
 _EVENT_NOISE = 0.1  # variance of an event's size, so that one event never counts as many
 _TREND_DAYS = 21
+_BUCKET_ORDERS = 5.0  # orders that a usual bucket counts as, in a series that counts no orders
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,9 +57,17 @@ def learn_effects(
     boost = None
     if busy is not None:
         expected = _Expected(calm=calm, calendar=calendar, clock=clock, category=category)
-        event = _event_shapes(y, expected, events, lump)
+        event = _event_shapes(y, expected, events, _units(y, lump))
         boost = _boost(events, event, y.shape[0], len(clock.slot), clock.hours)
     return Effects(calendar=calendar, weekday=weekday, shape=shape, event=event, boost=boost)
+
+
+def _units(y: Array, lump: Array) -> Array:
+    """[N] units that weigh as one order in an event's effect, above 0."""
+    seen = np.isfinite(y)
+    total = np.where(seen, y, 0).sum(axis=1, dtype=np.float64)
+    bucket = total / np.maximum(seen.sum(axis=1), 1) / _BUCKET_ORDERS
+    return np.where(lump > 0, lump, np.maximum(bucket, 1e-9))
 
 
 def _busy(events: Events, shape: tuple[int, ...], clock: Clock) -> Array | None:

@@ -1,10 +1,12 @@
 """Days of the calendar, announced events, and local clocks that change."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from forecast import Panel, forecast
+from forecast import Panel, find_peaks, forecast
 from forecast.calendars import clock_of, days_of, events_of
 from forecast.effects import learn_effects
 from forecast.tasks import prepare
@@ -214,6 +216,23 @@ def test_an_event_that_starts_within_a_bucket_lifts_only_its_share(late):
     np.testing.assert_allclose(got, wanted, rtol=0.1)
 
 
+@pytest.mark.parametrize("size", [1e-3, 1.0, 1e4])
+def test_events_lift_series_that_count_no_orders(size):
+    """A power meter's readings, or a series without any value, beside a release."""
+    panel = panel_over("2026-01-05", "2026-02-24", y=lambda ds: np.full((1, len(ds)), 60.5, "f4"))
+    starts = [panel.ds[24 * d + 10] for d in (8, 15, 22, 29, 36, 43)] + [panel.future(11)[-1]]
+    y = panel.y * size
+    for start in starts[:-1]:
+        at = panel.ds.get_loc(start)
+        y[0, at : at + 3] *= 3
+    y = np.concatenate([y, np.full_like(y, np.nan)])
+    panel = Panel(ids=np.array(["P", "Q"], dtype=object), ds=panel.ds, y=y)
+    told = pd.concat([span("release", at, at + pd.Timedelta("3h")) for at in starts])
+    mean = forecast(panel, 24, events=told, members=FAST).mean
+    np.testing.assert_allclose(mean[0, 10:13] / mean[0, 0], 3.0, rtol=0.15)
+    assert np.isfinite(mean).all()
+
+
 # Clocks that change
 
 ZONES = {
@@ -244,6 +263,22 @@ def test_demand_by_the_local_clock_is_forecast_across_a_change_of_clocks(freq, z
     actual = by_local_clock(panel.future(horizon))
     assert np.abs(result.mean - actual).sum() < 0.01 * actual.sum()
     assert np.abs(result.mean - actual).max() < 0.03 * actual.max()
+
+
+@pytest.mark.parametrize("freq", ["15min", "30min", "1h"])
+@pytest.mark.parametrize(("zone", "day"), CHANGES)
+def test_peaks_come_at_the_same_local_hour_on_both_sides_of_a_change_of_clocks(freq, zone, day):
+    end = pd.Timestamp(day) - pd.Timedelta("1D")
+    panel = panel_over(end - pd.Timedelta("49D"), end, freq=freq, tz=zone, y=by_local_clock)
+    horizon = int(pd.Timedelta("72h") / pd.Timedelta(freq))
+    result = forecast(panel, horizon, members=FAST, n_paths=16)
+    high = replace(result, mean=result.mean * 1.3, quantiles=result.quantiles * 1.3)
+    peaks = find_peaks(high, panel)
+    assert len(peaks) >= 3
+    assert set(peaks["peak_at"].dt.strftime("%H:%M")) == {"20:00"}
+    assert (peaks["cause"] == "calendar").all()
+    length = (peaks["ends_at"] - peaks["starts_at"]) / pd.Timedelta("1h")
+    assert length.between(2, 8).all()
 
 
 @pytest.mark.parametrize("zone", ["Asia/Kathmandu", "Asia/Kolkata", "Australia/Adelaide"])
