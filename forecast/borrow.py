@@ -30,7 +30,7 @@ class Kin:
 
     ids: Array  # str
     category: Array  # int
-    fulfilment: Array  # int, 0 = unknown or the only one
+    fulfilment: Array  # int, those of which it is not told have one of their own
     similar: Array  # int row of the product it is said to resemble, −1 = none told
     price: Array  # float logarithm of the list price, NaN = unknown
     launch: Array  # int bucket from which a product is on sale
@@ -186,15 +186,16 @@ def _middle(past: Array) -> Array:
 def _group_levels(new: Array, usable: Array, level: Array, kin: Kin) -> tuple[Array, Array]:
     """Expected level of each new product by its group, and own orders that weigh as much, [n].
 
-    All products, those of a way of fulfilment, a category, a band of price in it: each group's mean
-    level and spread are shrunk to the wider group's. The strength is the shape of the gamma with
-    that mean and spread: (mean / spread)².
+    All products, those of a way of fulfilment, a category, a band of price and way of fulfilment in
+    it: each group's mean level and variance are shrunk to the wider group's. The strength is the
+    shape of the gamma with these: mean² / variance.
     """
     keys = [
         np.zeros(len(level), dtype=int),
         kin.fulfilment,
         kin.category,
-        kin.category * (_BANDS + 1) + _bands(kin, usable),
+        (kin.category * (1 + kin.fulfilment.max()) + kin.fulfilment) * (_BANDS + 1)
+        + _bands(kin, usable),
     ]
     donors = np.flatnonzero(usable)
     mean = np.full(len(new), level[donors].mean())

@@ -108,6 +108,14 @@ def test_dear_products_sell_as_dear_products_do():
     assert told[28] > 2 * told[29]
 
 
+def test_products_delivered_alike_sell_alike():
+    panel = shop(n=30, new=[28, 29])
+    panel = scaled(panel, dict.fromkeys(range(0, 28, 2), 8.0))
+    way = pd.Series(["code" if k % 2 == 0 else "direct" for k in range(30)])
+    told = units(panel, listed(panel, launched={28: 0, 29: 0}).assign(fulfilment=way))
+    assert told[28] > 2 * told[29]
+
+
 def test_a_listed_product_that_never_sold_is_dead_unless_it_is_new():
     panel = shop(n=40, new=range(20, 40))
     products = listed(panel, launched={37: 100, 38: 5, 39: 0})
