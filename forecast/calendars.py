@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
@@ -10,15 +9,14 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 import pandas as pd
 
+from forecast.almanac import WORKDAY_LIKE, days_on, no_days
+from forecast.almanac import Days as Days
 from forecast.demand import Array, Panel
 
 _SEASONS = (24, 48, 96, 7, 12, 4, 52)  # looked for in an index of whole numbers, in buckets
 _OUTAGE = "outage"
 _HOLIDAY = "holiday"
-_PAY_DAYS = (1, 2, 5, 10, 15, 20, 25)  # days of the month that may well differ from the rest
 _OFTEN = 3  # events of one name that make it a type of its own
-HOLIDAY_LIKE = 6  # a holiday has the shape of a Sunday
-WORKDAY_LIKE = 2  # a make-up workday that of a Wednesday
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,19 +39,6 @@ class Clock:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Days:
-    """What the calendar knows of each of D days: a basis for effects, and features."""
-
-    basis: Array  # float [D, P] columns of 0 and 1
-    prior: Array  # float [P] standard deviation of a column's effect, in logarithms
-    month_day: Array  # int [D] 1 … 31, 0 = no calendar
-    month_left: Array  # int [D] days to the end of the month
-    holiday: Array  # int [D] 1 holiday, −1 make-up workday, 0 neither
-    festival: Array  # int [D] days since Spring Festival, −99 when it is far
-    provisional: tuple[int, ...] = ()  # years whose official notice is not out
-
-
-@dataclass(frozen=True, kw_only=True)
 class Events:
     """Announced events as buckets [start, stop) of the panel; outages and holidays are not here."""
 
@@ -62,16 +47,29 @@ class Events:
     kind_of: Array  # int [types] kind of each type
     kind: Array  # int [E]
     type: Array  # int [E]
-    start: Array  # int [E] may lie before the first bucket
-    stop: Array  # int [E]
+    start: Array  # int [E] first bucket touched; may lie before the panel's first
+    stop: Array  # int [E] after the last bucket touched
+    early: Array  # float [E] share of the first bucket that lies before the event
+    late: Array  # float [E] share of the last bucket that lies after it
     rows: tuple[Array, ...]  # products concerned
 
-    def hours(self, rows: Array, buckets: Array, width: float, kind: int) -> tuple[Array, Array]:
-        """Hours since the start and to the end, int16 [n, K] each; −1 = no event of this kind.
+    def covered(self, event: int, at: Array) -> Array:
+        """[K] share of each bucket that the event covers, for buckets that it touches."""
+        early = np.where(at == self.start[event], self.early[event], 0.0)
+        return np.asarray(1.0 - early - np.where(at == self.stop[event] - 1, self.late[event], 0.0))
 
-        `buckets` [K] are consecutive.
+    def middle(self, event: int, at: Array, width: float) -> Array:
+        """[K] hours from the start to the middle of what the event covers of each bucket."""
+        begun = np.maximum(at - self.start[event] - self.early[event], 0.0)
+        return np.asarray((begun + 0.5 * self.covered(event, at)) * width)
+
+    def hours(self, rows: Array, buckets: Array, width: float, kind: int) -> tuple[Array, Array]:
+        """Hours since the start and to the end, float32 [n, K] each; −1 = no event of this kind.
+
+        `buckets` [K] are consecutive, `width` hours long; hours are those from the event's start to
+        the bucket's, and from the bucket's end to the event's, not below 0.
         """
-        since = np.full((len(rows), len(buckets)), -1, dtype=np.int16)
+        since = np.full((len(rows), len(buckets)), -1, dtype=np.float32)
         left = np.full_like(since, -1)
         low, high = int(buckets[0]), int(buckets[-1]) + 1
         near = (self.kind == kind) & (self.start < high) & (self.stop > low)
@@ -79,8 +77,8 @@ class Events:
             at = np.arange(max(int(self.start[e]), low), min(int(self.stop[e]), high))
             mine = np.flatnonzero(np.isin(rows, self.rows[e]))
             where = np.ix_(mine, at - low)
-            since[where] = ((at - self.start[e]) * width).astype(np.int16)
-            left[where] = ((self.stop[e] - 1 - at) * width).astype(np.int16)
+            since[where] = np.maximum(at - self.start[e] - self.early[e], 0.0) * width
+            left[where] = np.maximum(self.stop[e] - 1 - at - self.late[e], 0.0) * width
         return since, left
 
 
@@ -127,7 +125,7 @@ def _wall_clock(ds: pd.DatetimeIndex, day: int, hours: float, days: Days | None)
     weekday = np.asarray(ds.day_of_week)
     if days is not None:
         kind = days.holiday[date]
-        weekday = np.where(kind > 0, HOLIDAY_LIKE, np.where(kind < 0, WORKDAY_LIKE, weekday))
+        weekday = np.where(kind > 0, days.rest, np.where(kind < 0, WORKDAY_LIKE, weekday))
     return Clock(
         day=day,
         week=7,
@@ -174,91 +172,52 @@ def days_of(
 ) -> Days:
     """Calendar of the local days of the panel and its horizon.
 
-    Holidays are the country's, and the days that a holiday among `events` covers for every product.
+    Holidays are the country's, and the days whose noon lies in a holiday of the `events` for all.
     """
     ds = panel.ds.append(panel.future(horizon))
     if not isinstance(ds, pd.DatetimeIndex) or not follows_days(panel, season):
-        n = len(ds)
-        none = np.zeros(n, dtype=int)
-        return Days(
-            basis=np.zeros((n, 0)),
-            prior=np.zeros(0),
-            month_day=none,
-            month_left=none,
-            holiday=none,
-            festival=np.full(n, -99),
-        )
+        return no_days(len(ds))
+    dates = _local_dates(ds)
+    holidays = [] if events is None else _day_holidays(panel, horizon, events)[1]
+    told = np.any([np.zeros(len(dates), dtype=bool), *holidays], axis=0)
+    return days_on(dates, country=country, told=told)
+
+
+def _day_holidays(panel: Panel, horizon: int, events: pd.DataFrame) -> tuple[Array, list[Array]]:
+    """bool [E]: events that are days of the calendar, and of each of these its days, bool [D].
+
+    A holiday for everyone that holds the noon of a local day; any other is an event of its hours.
+    """
+    ds = panel.ds.append(panel.future(horizon))
+    is_day = np.zeros(len(events), dtype=bool)
+    found = []
+    if isinstance(ds, pd.DatetimeIndex) and follows_days(panel, None):
+        dates = _local_dates(ds)
+        for i in np.flatnonzero((events["kind"] == _HOLIDAY).to_numpy(dtype=bool)):
+            days = _noons(events.iloc[i].to_dict(), dates, ds)
+            is_day[i] = days.any()
+            found.append(days)
+    return is_day, found
+
+
+def _local_dates(ds: pd.DatetimeIndex) -> pd.DatetimeIndex:
     n_dates = int(_dates(ds)[-1]) + 1
-    dates = pd.date_range(ds[0].tz_localize(None).normalize(), periods=n_dates, freq="D")
-    holiday, festival, provisional = _holidays(dates, country)
-    holiday = np.where(_told_holidays(dates, events), 1, holiday)
-    month_day = np.asarray(dates.day)
-    month_left = np.asarray(dates.days_in_month) - month_day
-    basis, prior = _basis(month_day, month_left, holiday, festival)
-    return Days(
-        basis=basis,
-        prior=prior,
-        month_day=month_day,
-        month_left=month_left,
-        holiday=holiday,
-        festival=festival,
-        provisional=provisional,
-    )
+    return pd.date_range(ds[0].tz_localize(None).normalize(), periods=n_dates, freq="D")
 
 
-def _told_holidays(dates: pd.DatetimeIndex, events: pd.DataFrame | None) -> Array:
-    """bool [D]: days whose noon lies in a holiday of the events table that concerns everyone."""
-    told = np.zeros(len(dates), dtype=bool)
-    if events is None or events.empty:
-        return told
-    for event in events[events["kind"] == _HOLIDAY].to_dict("records"):
-        if _blank(event.get("product_id")) and _blank(event.get("category")):
-            start, end = (
-                pd.Timestamp(event[name]).tz_localize(None) for name in ("starts_at", "ends_at")
-            )
-            noon = dates + pd.Timedelta("12h")
-            told |= np.asarray((noon >= start) & (noon < end))
-    return told
+def _noons(event: dict[Any, Any], dates: pd.DatetimeIndex, ds: pd.DatetimeIndex) -> Array:
+    """bool [D]: days whose noon lies in an event, if it concerns everyone; else none."""
+    if not (_blank(event.get("product_id")) and _blank(event.get("category"))):
+        return np.zeros(len(dates), dtype=bool)
+    start, end = (_local(event[name], ds) for name in ("starts_at", "ends_at"))
+    noon = dates + pd.Timedelta("12h")
+    return np.asarray((noon >= start) & (noon < end))
 
 
-def _basis(
-    month_day: Array, month_left: Array, holiday: Array, festival: Array
-) -> tuple[Array, Array]:
-    columns = [month_day == k for k in range(1, 32)] + [month_left == k for k in range(3)]
-    prior = [0.3 if k in _PAY_DAYS else 0.2 for k in range(1, 32)] + [0.3, 0.15, 0.1]
-    off = holiday > 0
-    eve = np.append(off[1:] & ~off[:-1], False)
-    columns += [off, holiday < 0, eve]
-    prior += [0.3, 0.2, 0.2]
-    for low, high in ((-14, -8), (-7, -4), (-3, -1), (0, 2), (3, 6), (7, 14)):
-        columns.append((festival >= low) & (festival <= high))
-        prior.append(0.4)
-    return np.stack(columns, axis=1).astype(np.float64), np.asarray(prior)
-
-
-def _holidays(dates: pd.DatetimeIndex, country: str | None) -> tuple[Array, Array, tuple[int, ...]]:
-    """Holiday flags, days since Spring Festival, provisional years."""
-    flags = np.zeros(len(dates), dtype=int)
-    festival = np.full(len(dates), -99)
-    if country is None:
-        return flags, festival, ()
-    import holidays
-
-    years = range(dates[0].year - 1, dates[-1].year + 2)
-    known = holidays.country_holidays(country, years=years, language="en_US")
-    named = cast("dict[dt.date, str]", dict(known.items()))
-    made_up: set[dt.date] = set(getattr(known, "weekend_workdays", ()))
-    day = [stamp.date() for stamp in dates]
-    flags += np.array([(d in named) - (d in made_up) for d in day], dtype=int)
-    for year in years:
-        starts = [d for d, name in named.items() if d.year == year and "Spring Festival" in name]
-        if starts and country == "CN":
-            since = np.array([(d - min(starts)).days for d in day])
-            festival = np.where(np.abs(since) <= 30, since, festival)
-    shown = {d.year for d in day}
-    noticed = {d.year for d in made_up}
-    provisional = tuple(sorted(shown - noticed)) if country == "CN" else ()
-    return flags, festival, provisional
+def _local(stamp: Any, ds: pd.DatetimeIndex) -> pd.Timestamp:
+    """The panel's wall clock at an instant."""
+    aware = _stamps(pd.Series([stamp]), ds)
+    return (aware if ds.tz is None else aware.tz_convert(ds.tz).tz_localize(None))[0]
 
 
 def events_of(
@@ -267,9 +226,15 @@ def events_of(
     events: pd.DataFrame | None,
     products: pd.DataFrame | None,
 ) -> Events:
-    """Promotions and releases (whatever is no outage or holiday) in buckets of the panel."""
-    found = [] if events is None else _spans(panel, horizon, events, products)
-    found = [span for span in found if span.kind not in (_OUTAGE, _HOLIDAY)]
+    """Promotions, releases (whatever is no outage and no day of the calendar) in the buckets.
+
+    A holiday of one product or category, or of some hours only, is an event like these.
+    """
+    found = []
+    if events is not None:
+        others = events[~_day_holidays(panel, horizon, events)[0]]
+        found = _spans(panel, horizon, others, products)
+    found = [span for span in found if span.kind != _OUTAGE]
     often = Counter((span.kind, span.name) for span in found)
     told = [(s.kind, s.name if often[s.kind, s.name] >= _OFTEN else "") for s in found]
     kinds = tuple(sorted({span.kind for span in found}))
@@ -282,6 +247,8 @@ def events_of(
         type=np.array([types.index(each) for each in told], dtype=int),
         start=np.array([span.start for span in found], dtype=int),
         stop=np.array([span.stop for span in found], dtype=int),
+        early=np.array([span.early for span in found], dtype=float),
+        late=np.array([span.late for span in found], dtype=float),
         rows=tuple(span.rows for span in found),
     )
 
@@ -301,6 +268,8 @@ class _Span(NamedTuple):
     name: str
     start: int  # bucket
     stop: int
+    early: float  # share of the first bucket that lies before the event
+    late: float  # share of the last bucket that lies after it
     rows: Array
 
 
@@ -314,8 +283,8 @@ def _spans(
     origin = ds[0]
     starts = (_stamps(events["starts_at"], ds) - origin) // pd.Timedelta("1us")
     ends = (_stamps(events["ends_at"], ds) - origin) // pd.Timedelta("1us")
-    first = np.asarray(starts) // step
-    last = -(-np.asarray(ends) // step)
+    begin, end = np.asarray(starts) / step, np.asarray(ends) / step
+    first, last = np.floor(begin).astype(int), np.ceil(end).astype(int)
     row_of = {str(i): k for k, i in enumerate(panel.ids)}
     groups = _groups(panel, products)
     everyone = np.arange(len(panel.ids))
@@ -325,7 +294,17 @@ def _spans(
         if len(rows) and last[i] > 0 and first[i] < len(ds):
             name = event.get("name")
             told = "" if _blank(name) else str(name)
-            spans.append(_Span(str(event["kind"]), told, int(first[i]), int(last[i]), rows))
+            spans.append(
+                _Span(
+                    kind=str(event["kind"]),
+                    name=told,
+                    start=int(first[i]),
+                    stop=int(last[i]),
+                    early=float(begin[i] - first[i]),
+                    late=float(last[i] - end[i]),
+                    rows=rows,
+                )
+            )
     return spans
 
 

@@ -13,6 +13,7 @@ AGES = np.array([0, 1, 2, 3, 4, 6, 8, 12, 18, 24, 36, 48, 72])  # hours since an
 _BORROW = 5.0  # strength of the category's effect against a product's own
 _EVENT_NOISE = 0.1  # variance of an event's size, so that one event never counts as many
 _TREND_DAYS = 21
+_BUCKET_ORDERS = 5.0  # orders that a usual bucket counts as, in a series that counts no orders
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,9 +57,17 @@ def learn_effects(
     boost = None
     if busy is not None:
         expected = _Expected(calm=calm, calendar=calendar, clock=clock, category=category)
-        event = _event_shapes(y, expected, events, lump)
+        event = _event_shapes(y, expected, events, _units(y, lump))
         boost = _boost(events, event, y.shape[0], len(clock.slot), clock.hours)
     return Effects(calendar=calendar, weekday=weekday, shape=shape, event=event, boost=boost)
+
+
+def _units(y: Array, lump: Array) -> Array:
+    """[N] units that weigh as one order in an event's effect, above 0."""
+    seen = np.isfinite(y)
+    total = np.where(seen, y, 0).sum(axis=1, dtype=np.float64)
+    bucket = total / np.maximum(seen.sum(axis=1), 1) / _BUCKET_ORDERS
+    return np.where(lump > 0, lump, np.maximum(bucket, 1e-9))
 
 
 def _busy(events: Events, shape: tuple[int, ...], clock: Clock) -> Array | None:
@@ -78,8 +87,8 @@ def _daily(y: Array, clock: Clock) -> Array:
     length = np.diff(np.append(starts, y.shape[1]))
     total = np.add.reduceat(y.astype(np.float32), starts, axis=1)
     whole = np.full((len(y), int(clock.date[-1]) + 1), np.nan, dtype=np.float32)
-    full = length >= clock.day - max(clock.day // 12, 1)
-    whole[:, date[starts[full]]] = total[:, full] * (clock.day / length[full])
+    full = length == clock.day  # a local day of 23 or 25 hours has another sum
+    whole[:, date[starts[full]]] = total[:, full]
     return whole
 
 
@@ -245,7 +254,10 @@ def _event_shapes(y: Array, expected: _Expected, events: Events, lump: Array) ->
         units = expected.units(rows, a, b)
         actual = y[rows, a:b].astype(np.float64)
         seen = np.isfinite(actual) & np.isfinite(units)
-        age = _age((np.arange(a, b) - start) * expected.clock.hours)
+        cover = events.covered(e, np.arange(a, b))
+        actual = actual - units * (1 - cover)  # what came before the start or after the end
+        units = units * cover
+        age = _age(events.middle(e, np.arange(a, b), expected.clock.hours))
         for k in np.unique(age):
             at = age == k
             m = np.where(seen, units, 0)[:, at].sum(axis=1) / lump[rows]
@@ -283,11 +295,10 @@ def _age(hours: Array) -> Array:
 
 def _boost(events: Events, shape: Array, n: int, length: int, width: float) -> Array:
     boost = np.ones((n, length), dtype=np.float32)
-    for kind, start, stop, rows in zip(
-        events.type, events.start, events.stop, events.rows, strict=True
-    ):
-        a, b = max(int(start), 0), min(int(stop), length)
-        if a < b:
-            age = _age((np.arange(a, b) - int(start)) * width)
-            boost[np.ix_(rows, np.arange(a, b))] *= shape[kind][age][:, rows].T
+    for e, (kind, rows) in enumerate(zip(events.type, events.rows, strict=True)):
+        at = np.arange(max(int(events.start[e]), 0), min(int(events.stop[e]), length))
+        if len(at):
+            cover = events.covered(e, at).astype(np.float32)[:, None]
+            factor = shape[kind][_age(events.middle(e, at, width))][:, rows]
+            boost[np.ix_(rows, at)] *= (1 + cover * (factor - 1)).T
     return boost

@@ -7,17 +7,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from forecast.calendars import Clock, clock_of, days_of, events_of
-from forecast.clean import launches, observed
+from forecast.borrow import Kin, borrow, fulfilment_of
+from forecast.calendars import clock_of, days_of, events_of
+from forecast.clean import launches, observed, pauses
 from forecast.demand import Array, Panel
-from forecast.effects import Effects, learn_effects
+from forecast.effects import learn_effects
 from forecast.features import Task
 
 LEVELS = np.array([0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99])
-NEW_DAYS = 14  # a product on sale for less borrows from others
 _MAX_CELLS = 25_000_000  # history cells that models look at
-_MOST_DONORS = 300
-_OWN_ORDERS = 10.0  # orders that weigh as much as the donor's level
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,9 +46,22 @@ def prepare(
     planned = events_of(clean, horizon, events, products)
     category, similar, price = _attributes(clean, products)
     lump = _lump(clean, y)
-    launch = launches(clean, products) if clean.orders is not None else np.zeros(len(y), dtype=int)
+    launch = np.zeros(len(y), dtype=int)
+    if clean.orders is not None:
+        launch = launches(clean, products)
+        paused, _, back = pauses(clean, products)
+        launch[paused] = np.where(back >= y.shape[1], back, launch[paused])
     effects = learn_effects(y, clock=clock, days=days, events=planned, category=category, lump=lump)
-    y, borrowed = _borrow(y, clean.ids, clock, effects, category, similar, launch, lump)
+    kin = Kin(
+        ids=clean.ids,
+        category=category,
+        fulfilment=fulfilment_of(clean.ids, products),
+        similar=similar,
+        price=price,
+        launch=launch,
+        lump=lump,
+    )
+    y, borrowed = borrow(y, clock=clock, effects=effects, kin=kin)
     task = Task(
         y=y,
         origins=(y.shape[1],),
@@ -123,71 +134,3 @@ def _lump(panel: Panel, y: Array) -> Array:
     orders = np.where(seen, panel.orders, 0).sum(axis=1, dtype=np.float64)
     everyone = units.sum() / max(orders.sum(), 1.0) or 1.0
     return np.asarray((units + everyone) / (orders + 1.0))
-
-
-def _borrow(
-    y: Array,
-    ids: Array,
-    clock: Clock,
-    effects: Effects,
-    category: Array,
-    similar: Array,
-    launch: Array,
-    lump: Array,
-) -> tuple[Array, Array]:
-    """Give new products the past of the one they resemble, or of their category's middle.
-
-    The past is scaled by the ratio of the two in the days that they share, shrunk to 1.
-    """
-    n, length = y.shape
-    borrowed = np.full(n, "", dtype=object)
-    new = np.flatnonzero((length - launch) < NEW_DAYS * clock.day)
-    new = new[(launch[new] > 0)]
-    if not len(new):
-        return y, borrowed
-    y = y.copy()
-    old = np.setdiff1d(np.arange(n), new)
-    dates, buckets = clock.date[:length], np.arange(length)
-    pooled: dict[int, Array] = {}
-    for row in new:
-        donor, group = int(similar[row]), int(category[row])
-        alike = old[category[old] == group]
-        donors, told = (alike, "category") if len(alike) else (old, "all")
-        if donor >= 0 and donor not in new:
-            donors, told = np.array([donor]), str(ids[donor])
-        if not len(donors):
-            continue
-        if told in ("category", "all") and group not in pooled:
-            pooled[group] = _middle(y, donors[:_MOST_DONORS], effects, category, clock)
-        middle = (
-            pooled[group]
-            if told in ("category", "all")
-            else _middle(y, donors, effects, category, clock)
-        )
-        borrowed[row] = f"borrowed:{told}"
-        middle = middle * effects.factor(category, np.array([row]), dates, buckets)[0]
-        start = min(int(launch[row]), length)
-        y[row, :start] = (middle * _ratio(y[row, start:], middle[start:], lump[row]))[:start]
-    return y, borrowed
-
-
-def _ratio(own: Array, other: Array, lump: float) -> float:
-    """Own level against the donor's where both were seen, shrunk to 1."""
-    both = np.isfinite(own) & np.isfinite(other)
-    unit = lump or 1.0
-    mine, theirs = own[both].sum() / unit, other[both].sum() / unit
-    return float((mine + _OWN_ORDERS) / (theirs + _OWN_ORDERS))
-
-
-def _middle(y: Array, donors: Array, effects: Effects, category: Array, clock: Clock) -> Array:
-    """[T] mean shape of the donors' pasts, free of effects, at their median level."""
-    buckets = np.arange(y.shape[1])
-    past = y[donors] / effects.factor(category, donors, clock.date[buckets], buckets)
-    if len(past) == 1:
-        return np.asarray(past[0], dtype=np.float64)
-    seen = np.isfinite(past)
-    count = seen.sum(axis=0)
-    total = np.where(seen, past, 0).sum(axis=0, dtype=np.float64)
-    level = np.where(seen, past, 0).sum(axis=1) / np.maximum(seen.sum(axis=1), 1)
-    mean = np.divide(total, count, out=np.full(past.shape[1], np.nan), where=count > 0)
-    return np.asarray(mean * float(np.median(level)) / max(float(level.mean()), 1e-12))

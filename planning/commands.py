@@ -16,7 +16,7 @@ import pandas as pd
 
 from planning import comparison, job, ledger
 from planning.console import log, progress
-from planning.decide import expect_demand, leaderboard, models_used
+from planning.decide import calendar_notes, expect_demand, leaderboard, models_used
 from planning.exports import csv_text
 from planning.market import make_market
 from planning.series import forecast_series
@@ -145,6 +145,7 @@ def forecast(arguments: argparse.Namespace) -> Said:
         _tell(arguments, inputs.notes, _warnings(job.counts(inputs)))
         with progress(quiet=arguments.quiet) as report:
             demand = expect_demand(workspace, inputs, as_of, seed=arguments.seed, progress=report)
+        _tell(arguments, calendar_notes(demand.forecast), [])
         frame, models, peaks = demand.forecast.frame(), demand.forecast.model, demand.peaks
     _save(frame, arguments.out)
     used = models_used(models)

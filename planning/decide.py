@@ -91,6 +91,16 @@ def models_used(model: Array) -> dict[str, int]:
     return {str(name): int(count) for name, count in zip(names, counts, strict=True)}
 
 
+def calendar_notes(ahead: Forecast) -> list[str]:
+    """What people should know of the calendar that a forecast assumed."""
+    return [
+        f"{year} is provisional: its official holiday notice is not out, so days off are assumed "
+        "where they usually fall and make-up workdays are not known; the forecast may change "
+        "when the notice comes"
+        for year in ahead.provisional
+    ]
+
+
 def past_demand(workspace: Workspace, inputs: Inputs, as_of: pd.Timestamp) -> Panel:
     """Units and orders of every product in every bucket before as-of."""
     return panel_of_orders(

@@ -18,7 +18,14 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from planning import ledger, store
-from planning.decide import Decision, NoPlanPossible, Progress, decide, models_used
+from planning.decide import (
+    Decision,
+    NoPlanPossible,
+    Progress,
+    calendar_notes,
+    decide,
+    models_used,
+)
 from planning.exports import csv_text, write_exports
 from planning.report import report_page
 from planning.rules import RuleBroken
@@ -146,8 +153,12 @@ def _dry_run(request: Request, progress: Progress) -> Outcome:
         kpis=kpis(decision),
         timings=watch.seconds,
         counts=counts(inputs),
-        notes=inputs.notes,
+        notes=_notes(inputs, decision),
     )
+
+
+def _notes(inputs: Inputs, decision: Decision) -> list[str]:
+    return [*inputs.notes, *calendar_notes(decision.demand.forecast)]
 
 
 def kpis(decision: Decision) -> dict[str, Any]:
@@ -233,7 +244,8 @@ def _manifest(
         },
         "counts": counts(inputs),
         "models": models_used(decision.demand.forecast.model),
-        "notes": inputs.notes,
+        "provisional_years": list(decision.demand.forecast.provisional),
+        "notes": _notes(inputs, decision),
         "timings": watch.seconds,
     }
 

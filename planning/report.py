@@ -8,7 +8,7 @@ from string import Template
 import pandas as pd
 import plotly.graph_objects as go
 
-from planning.decide import Decision
+from planning.decide import Decision, calendar_notes
 from planning.plots import delivery_figure, demand_figure, money_figure
 from planning.tables import Inputs
 from planning.workspace import Workspace
@@ -161,7 +161,8 @@ def report_page(
     largest = peaks.sort_values("expected_units", ascending=False).head(TOP)
     dearest = lines.assign(amount=lines["units"] * lines["unit_cost"])
     dearest = dearest.sort_values("amount", ascending=False, kind="stable").head(TOP)
-    notes = "".join(f"<li>{escape(note)}</li>" for note in inputs.notes)
+    told = [*inputs.notes, *calendar_notes(decision.demand.forecast)]
+    notes = "".join(f"<li>{escape(note)}</li>" for note in told)
     return PAGE.substitute(
         as_of=escape(as_of.isoformat()),
         hours=f"{workspace.horizon.total_seconds() / 3600:g}",

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +42,27 @@ def only_run(root: Path) -> Path:
 
 
 # What a run leaves
+
+
+def test_a_provisional_calendar_is_told_wherever_people_look(fresh, decided, monkeypatch):
+    decision = decided[1]
+    ahead = replace(decision.demand.forecast, provisional=(2027,))
+    provisional = replace(decision, demand=replace(decision.demand, forecast=ahead))
+    monkeypatch.setattr(job, "decide", lambda *_, **__: provisional)
+    answer = call("run", "-w", fresh, "--as-of", AS_OF)
+    folder = Path(answer.said["run_dir"])
+    manifest = strict((folder / "manifest.json").read_text())
+    assert manifest["provisional_years"] == [2027]
+    told = [note for note in answer.said["notes"] if "2027 is provisional" in note]
+    assert len(told) == 1
+    for place in ((folder / "report.html").read_text(), " ".join(manifest["notes"]), answer.err):
+        assert told[0] in place
+
+
+def test_an_official_calendar_is_not_worth_a_word(finished):
+    manifest = strict((finished.run_dir / "manifest.json").read_text())
+    assert manifest["provisional_years"] == []
+    assert "provisional" not in (finished.run_dir / "report.html").read_text()
 
 
 def test_a_run_leaves_exactly_the_files_of_the_contract(finished):

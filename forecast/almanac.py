@@ -1,0 +1,159 @@
+"""What a country's calendar knows of local days: holidays, festivals, pay days, month ends."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import pandas as pd
+
+from forecast.demand import Array
+
+FAR = -99  # days to a festival that is not near
+WORKDAY_LIKE = 2  # a make-up workday has the shape of a Wednesday
+_PAY_DAYS = (1, 2, 5, 10, 15, 20, 25)  # days of the month that may well differ from the rest
+_SHOPPING = ((6, 18), (11, 11), (12, 12))  # month and day of China's shopping festivals
+_RUN_UP = 7  # days before a shopping festival that may differ
+_PAD = 10  # days looked at on both sides, for breaks and eves that the dates cut
+_ESTIMATED = "(estimated)"  # in the name of a holiday that follows a moon not yet seen
+
+
+@dataclass(frozen=True, kw_only=True)
+class Days:
+    """What the calendar knows of each of D days: a basis for effects, and features."""
+
+    basis: Array  # float [D, P] columns of 0 and 1
+    prior: Array  # float [P] standard deviation of a column's effect, in logarithms; its mean is 0
+    month_day: Array  # int [D] 1 … 31, 0 = no calendar
+    month_left: Array  # int [D] days to the end of the month
+    holiday: Array  # int [D] 1 holiday, −1 make-up workday, 0 neither
+    festival: Array  # int [D] days since Spring Festival, −99 when it is far
+    provisional: tuple[int, ...] = ()  # years whose official notice is not out
+    rest: int = 6  # weekday whose shape a holiday has: the last of the country's weekend
+
+
+def no_days(n: int) -> Days:
+    """Of `n` spans that are no local days, nothing is known."""
+    none = np.zeros(n, dtype=int)
+    return Days(
+        basis=np.zeros((n, 0)),
+        prior=np.zeros(0),
+        month_day=none,
+        month_left=none,
+        holiday=none,
+        festival=np.full(n, FAR),
+    )
+
+
+def days_on(dates: pd.DatetimeIndex, *, country: str | None, told: Array) -> Days:
+    """Calendar of consecutive local `dates` [D]; `told` are days that the user calls holidays."""
+    pad = pd.Timedelta(days=_PAD)
+    wide = pd.date_range(dates[0] - pad, dates[-1] + pad, freq="D")
+    holiday, festival, provisional, rest = _public(wide, country)
+    holiday[_PAD:-_PAD][told] = 1
+    shopping = shopping_offsets(wide) if country == "CN" else {}
+    month_day = np.asarray(wide.day)
+    month_left = np.asarray(wide.days_in_month) - month_day
+    basis, prior = _basis(month_day, month_left, holiday, festival, shopping)
+    inner = slice(_PAD, -_PAD)
+    years = set(dates.year)
+    return Days(
+        basis=basis[inner],
+        prior=prior,
+        month_day=month_day[inner],
+        month_left=month_left[inner],
+        holiday=holiday[inner],
+        festival=festival[inner],
+        provisional=tuple(year for year in provisional if year in years),
+        rest=rest,
+    )
+
+
+def shopping_offsets(dates: pd.DatetimeIndex) -> dict[str, Array]:
+    """int [D] days since each shopping festival (negative: to go), `FAR` when it is far."""
+    offsets = {}
+    for month, day in _SHOPPING:
+        since = np.full(len(dates), FAR)
+        for year in sorted(set(dates.year)):
+            passed = np.asarray((dates - pd.Timestamp(year, month, day)).days)
+            since = np.where(np.abs(passed) <= _RUN_UP, passed, since)
+        offsets[f"{month}-{day}"] = since
+    return offsets
+
+
+def _basis(
+    month_day: Array, month_left: Array, holiday: Array, festival: Array, shopping: dict[str, Array]
+) -> tuple[Array, Array]:
+    sale = np.zeros(len(month_day), dtype=bool)
+    for since in shopping.values():
+        sale |= since == 0
+    columns = [(month_day == k) & ~sale for k in range(1, 32)]
+    columns += [month_left == k for k in range(3)]
+    prior = [0.3 if k in _PAY_DAYS else 0.2 for k in range(1, 32)] + [0.3, 0.15, 0.1]
+    off = holiday > 0
+    eve = np.append(off[1:] & ~off[:-1], False)
+    columns += [off, holiday < 0, eve]
+    prior += [0.3, 0.2, 0.2]
+    for low, high in ((-14, -8), (-7, -4), (-3, -1), (0, 2), (3, 6), (7, 14)):
+        columns.append((festival >= low) & (festival <= high))
+        prior.append(0.4)
+    for low, high, own, shared in ((0, 0, 0.5, 0.2), (-1, -1, 0.4, 0.15), (-_RUN_UP, -2, 0.2, 0.1)):
+        each = [(since >= low) & (since <= high) for since in shopping.values()]
+        if each:  # what one festival shows holds a little for the others
+            columns += [*each, np.any(each, axis=0)]
+            prior += [own] * len(each) + [shared]
+    return np.stack(columns, axis=1).astype(np.float64), np.asarray(prior)
+
+
+def _public(
+    dates: pd.DatetimeIndex, country: str | None
+) -> tuple[Array, Array, tuple[int, ...], int]:
+    """Holiday flags, days since Spring Festival, provisional years, the last day of the weekend."""
+    flags, festival = np.zeros(len(dates), dtype=int), np.full(len(dates), FAR)
+    if country is None:
+        return flags, festival, (), 6
+    import holidays
+
+    years = range(dates[0].year - 1, dates[-1].year + 2)
+    known = holidays.country_holidays(country, years=years, language="en_US")
+    named = cast("dict[dt.date, str]", dict(known.items()))
+    made_up: set[dt.date] = set(getattr(known, "weekend_workdays", ()))
+    day = [stamp.date() for stamp in dates]
+    flags = np.array([(d in named) - (d in made_up) for d in day], dtype=int)
+    weekend = np.isin(np.asarray(dates.day_of_week), list(known.weekend)) & (flags == 0)
+    flags = np.where(_within_breaks(flags > 0, weekend, whole=country == "CN"), 1, flags)
+    if country == "CN":
+        festival = _spring_festival(dates, named)
+        shown = {d.year for d in day}
+        provisional = tuple(sorted(shown - {d.year for d in made_up}))
+    else:
+        provisional = tuple(sorted({d.year for d in day if _ESTIMATED in named.get(d, "")}))
+    return flags, festival, provisional, _last_of(set(known.weekend))
+
+
+def _within_breaks(off: Array, weekend: Array, *, whole: bool) -> Array:
+    """bool [D]: weekends that belong to a break: between two holidays, or if `whole` beside one."""
+    run = pd.Series(np.cumsum(~(off | weekend)))
+    counted = pd.Series(off.astype(int)).groupby(run)
+    before = counted.cumsum().to_numpy() > 0
+    after = (counted.transform("sum") - counted.cumsum()).to_numpy() > 0
+    return np.asarray(weekend & ((before | after) if whole else (before & after)))
+
+
+def _last_of(weekend: set[int]) -> int:
+    """The weekend's day that a working day follows; 6 where there is no weekend."""
+    return max((d for d in weekend if (d + 1) % 7 not in weekend), default=6)
+
+
+def _spring_festival(dates: pd.DatetimeIndex, named: dict[dt.date, str]) -> Array:
+    festival = np.full(len(dates), FAR)
+    first: dict[int, dt.date] = {}
+    for day in sorted(named):
+        if "Spring Festival" in named[day]:
+            first.setdefault(day.year, day)
+    for day in first.values():
+        since = np.asarray((dates - pd.Timestamp(day)).days)
+        festival = np.where(np.abs(since) <= 30, since, festival)
+    return festival
