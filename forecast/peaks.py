@@ -44,18 +44,18 @@ def find_peaks(
     """
     seen = observed(panel, products=products, events=events)
     limit = thresholds(seen)
-    high = _median(forecast) > limit[:, None]
-    row, start, stop = _runs(high)
-    sums, tops = _windows(forecast.paths, row, start, stop)
+    high = median_of(forecast) > limit[:, None]
+    row, start, stop = runs(high)
+    sums, tops = path_windows(forecast.paths, row, start, stop)
     expected = _sum(forecast.mean, row, start, stop)
     cause = _Causes.of(seen, forecast, events, products, country).of_windows(row, start, stop)
-    after = pd.DatetimeIndex(forecast.ds) + pd.Timedelta(forecast.freq)
+    after = panel.future(len(forecast.ds) + 1)[1:]
     return pd.DataFrame(
         {
             "product_id": forecast.ids[row],
             "starts_at": forecast.ds[start],
             "ends_at": after[stop - 1],
-            "peak_at": forecast.ds[_argmax(_median(forecast), row, start, stop)],
+            "peak_at": forecast.ds[_argmax(median_of(forecast), row, start, stop)],
             "expected_units": expected,
             "upper_units": np.quantile(sums, 0.95, axis=0) if len(row) else expected,
             "probability": (tops > limit[row]).mean(axis=0) if len(row) else expected,
@@ -79,12 +79,13 @@ def thresholds(panel: Panel) -> Array:
     return limit
 
 
-def _median(forecast: Forecast) -> Array:
+def median_of(forecast: Forecast) -> Array:
+    """[N, H] the forecast's median."""
     middle = np.flatnonzero(np.isclose(forecast.levels, 0.5))
     return np.asarray(forecast.quantiles[:, :, int(middle[0])])
 
 
-def _runs(high: Array) -> tuple[Array, Array, Array]:
+def runs(high: Array) -> tuple[Array, Array, Array]:
     """[N, H] bool -> row, first and last + 1 bucket of each run of True, in order."""
     edges = np.diff(np.pad(high.astype(np.int8), ((0, 0), (1, 1))), axis=1)
     row, start = np.nonzero(edges == 1)
@@ -92,7 +93,7 @@ def _runs(high: Array) -> tuple[Array, Array, Array]:
     return row, start, stop
 
 
-def _reduce(ufunc: np.ufunc, x: Array, row: Array, start: Array, stop: Array) -> Array:
+def over_windows(ufunc: np.ufunc, x: Array, row: Array, start: Array, stop: Array) -> Array:
     """[N, H] -> [W] reduction over each window."""
     if not len(row):
         return np.zeros(0)
@@ -103,19 +104,19 @@ def _reduce(ufunc: np.ufunc, x: Array, row: Array, start: Array, stop: Array) ->
 
 
 def _sum(x: Array, row: Array, start: Array, stop: Array) -> Array:
-    return _reduce(np.add, x.astype(np.float64), row, start, stop)
+    return over_windows(np.add, x.astype(np.float64), row, start, stop)
 
 
-def _windows(paths: Array, row: Array, start: Array, stop: Array) -> tuple[Array, Array]:
+def path_windows(paths: Array, row: Array, start: Array, stop: Array) -> tuple[Array, Array]:
     """[K, W] sums and maxima of each path over each window."""
     sums = np.stack([_sum(path, row, start, stop) for path in paths])
-    tops = np.stack([_reduce(np.maximum, path, row, start, stop) for path in paths])
+    tops = np.stack([over_windows(np.maximum, path, row, start, stop) for path in paths])
     return sums, tops
 
 
 def _argmax(x: Array, row: Array, start: Array, stop: Array) -> Array:
     """[W] first bucket of each window's largest value."""
-    top = _reduce(np.maximum, x, row, start, stop)
+    top = over_windows(np.maximum, x, row, start, stop)
     window = np.full(x.shape, -1)
     lengths = stop - start
     inside = np.repeat(start, lengths) + _counter(lengths)
@@ -179,7 +180,7 @@ class _Causes:
         cause = np.full(len(row), "unexplained", dtype=object)
         for name in reversed(self.present):
             flag = self.present[name].astype(np.int8)
-            cause[_reduce(np.maximum, flag, row, start, stop) > 0] = name
+            cause[over_windows(np.maximum, flag, row, start, stop) > 0] = name
         return cause
 
 
