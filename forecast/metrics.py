@@ -66,7 +66,7 @@ def sample_crps(actual: Array, paths: Array) -> Array:
     """[...] truth and [K, ...] samples -> [...] CRPS, E|X − y| − ½ E|X − X'|."""
     ordered = np.sort(np.moveaxis(paths, 0, -1), axis=-1)
     k = ordered.shape[-1]
-    spread = ordered @ ((2 * np.arange(1, k + 1) - k - 1) / (k * k)).astype(np.float64)
+    spread = ordered @ (2.0 * np.arange(1, k + 1) - k - 1) / (k * k)
     return np.asarray(np.abs(ordered - np.asarray(actual)[..., None]).mean(axis=-1) - spread)
 
 

@@ -11,7 +11,7 @@ from forecast.calendars import clock_of
 from forecast.clean import observed
 from forecast.demand import Array, Panel
 from forecast.metrics import mase_scale
-from forecast.peaks import thresholds
+from forecast.peaks import crossings, thresholds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +21,7 @@ class Outcome:
     actual: Array  # float64 [N, H] units, NaN = not observed
     orders: Array | None  # [N, H] orders behind them; None = the series counts no orders
     limit: Array  # [N] q0.9 of the 28 days before, NaN = nothing was observed
+    crossing: Array  # [N] what a sampled path must exceed for demand to exceed `limit`
     scale: Array  # [N] mean error of the seasonal naive in the history, NaN = none
     day: Array  # int [H] number of the local day, −1 = of a day that the horizon cuts
     per_hour: int  # buckets in an hour; 1 where a bucket is longer or no time
@@ -43,11 +44,13 @@ def outcome_of(
     seen = observed(past, products=products, events=events)
     ahead = slice(len(past.ds), len(past.ds) + horizon)
     season_length = clock_of(past, 1, season=season).day
+    limit = thresholds(seen)
     day, per_hour = days_of_horizon(past, horizon, season=season)
     return Outcome(
         actual=truth.y[:, ahead].astype(np.float64),
         orders=None if truth.orders is None else truth.orders[:, ahead],
-        limit=thresholds(seen),
+        limit=limit,
+        crossing=crossings(seen, limit),
         scale=mase_scale(seen.y, season_length),
         day=day,
         per_hour=per_hour,
@@ -66,7 +69,7 @@ def days_of_horizon(past: Panel, horizon: int, *, season: int | None = None) -> 
     cut = (date[1:-1] == date[0]) | (date[1:-1] == date[-1])
     per_hour = max(round(1 / clock.hours), 1) if np.isfinite(clock.hours) else 1
     if not cut.all():
-        return np.where(cut, -1, date[1:-1] - date[1:-1].min()), per_hour
+        return np.where(cut, -1, date[1:-1] - date[1:-1][~cut].min()), per_hour
     block = np.arange(horizon) // clock.day
     whole = max(horizon // clock.day, 1)
     return np.where(block < whole, block, -1), per_hour

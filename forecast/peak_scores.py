@@ -118,12 +118,13 @@ def exceedances(result: Forecast, outcome: Outcome) -> dict[str, tuple[Array, Ar
     actual, limit = outcome.actual, outcome.limit
     seen = np.isfinite(actual) & np.isfinite(limit)[:, None]
     high = seen & (np.where(seen, actual, 0) > limit[:, None])
-    probability = (result.paths > limit.astype(result.paths.dtype)[:, None]).mean(axis=0)
+    crossing = outcome.crossing.astype(result.paths.dtype)
+    probability = (result.paths > crossing[:, None]).mean(axis=0)
     row, start, stop = runs(median_of(result) > limit[:, None])
     whole = over_windows(np.minimum, seen.astype(np.int8), row, start, stop) > 0
     row, start, stop = row[whole], start[whole], stop[whole]
     _, tops = path_windows(result.paths, row, start, stop)
-    told = (tops > limit[row]).mean(axis=0) if len(row) else np.zeros(0)
+    told = (tops > crossing[row]).mean(axis=0) if len(row) else np.zeros(0)
     came = over_windows(np.maximum, high.astype(np.int8), row, start, stop) > 0
     return {"bucket": (probability[seen], high[seen]), "window": (told, came)}
 

@@ -38,9 +38,9 @@ def find_peaks(
     """One row for each window of consecutive buckets whose median exceeds the product's threshold.
 
     The threshold is the product's q0.9 of observed demand over the last 28 days. `probability` is
-    the share of sample paths that exceed it somewhere in the window, `upper_units` the 0.95
-    quantile of the window's sum over the paths, `cause` promotion, release, calendar (holiday,
-    month's turn, or an hour that is always high), trend or unexplained.
+    the share of sample paths that exceed it somewhere in the window (see `crossings`),
+    `upper_units` the 0.95 quantile of the window's sum over the paths, `cause` promotion, release,
+    calendar (holiday, month's turn, or an hour that is always high), trend or unexplained.
     """
     seen = observed(panel, products=products, events=events)
     limit = thresholds(seen)
@@ -58,7 +58,7 @@ def find_peaks(
             "peak_at": forecast.ds[_argmax(median_of(forecast), row, start, stop)],
             "expected_units": expected,
             "upper_units": np.quantile(sums, 0.95, axis=0) if len(row) else expected,
-            "probability": (tops > limit[row]).mean(axis=0) if len(row) else expected,
+            "probability": (tops > crossings(seen, limit)[row]).mean(axis=0),
             "cause": cause,
         },
         columns=COLUMNS,
@@ -67,16 +67,29 @@ def find_peaks(
 
 def thresholds(panel: Panel) -> Array:
     """[N] q0.9 of what was observed in the last 28 days; NaN where nothing was."""
-    if isinstance(panel.ds, pd.DatetimeIndex):
-        recent = panel.y[:, panel.ds >= panel.future(1)[0] - _LOOKBACK]
-    else:
-        recent = panel.y[:, -28 * (panel.season or 24) :]
+    recent = _recent(panel)
     limit = np.full(len(panel.y), np.nan)
     some = np.isfinite(recent).any(axis=1)
     whole = np.isfinite(recent).all(axis=1)
     limit[whole] = np.quantile(recent[whole], 0.9, axis=1)
     limit[some & ~whole] = np.nanquantile(recent[some & ~whole], 0.9, axis=1)
     return limit
+
+
+def crossings(panel: Panel, limit: Array) -> Array:
+    """[N] what a sampled path must exceed where demand exceeds `limit`.
+
+    Of whole units, more than 4 means 5 or more, and a path of 4.3 stands for 4: so 4.5.
+    """
+    recent = _recent(panel)
+    whole = (np.isnan(recent) | (recent % 1 == 0)).all(axis=1)
+    return np.where(whole, np.floor(limit) + 0.5, limit)
+
+
+def _recent(panel: Panel) -> Array:
+    if isinstance(panel.ds, pd.DatetimeIndex):
+        return panel.y[:, panel.ds >= panel.future(1)[0] - _LOOKBACK]
+    return panel.y[:, -28 * (panel.season or 24) :]
 
 
 def median_of(forecast: Forecast) -> Array:
