@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecast import GROUPS, MEASURES, Scores
+from forecast import GROUPS, MEASURES, MODELS, Scores
 from planning import scoreboard
 from planning.cli import main
 from tests.planning.workspaces import AS_OF, call, contents
@@ -104,6 +104,22 @@ def test_a_score_that_is_no_number_is_null_in_json_and_a_dash_in_words():
     assert [row["error"] for row in said["leaderboard"]] == [None, None, "no <luck>"]
     mase = next(line for line in scoreboard.words(scores.board()).splitlines() if "MASE" in line)
     assert mase.split()[1:4] == ["–", "0.5000*", "–"]
+
+
+def test_a_board_of_which_every_member_failed_is_told_all_the_same(tmp_path, monkeypatch):
+    class Broken:
+        def forecast(self, task):
+            raise ArithmeticError("it overflowed")
+
+    monkeypatch.setitem(MODELS, "seasonal", Broken)
+    argv = ("backtest", "--freq", "1h", "--horizon", 24, "--windows", 1, "--members", "seasonal")
+    answer = call(*argv, "--series", series(tmp_path / "s.csv"), "--out", tmp_path / "out")
+    assert answer.code == 0, answer.err
+    assert [row["error"] for row in answer.said["leaderboard"]] == [
+        "ArithmeticError: it overflowed"
+    ] * 2
+    assert answer.said["reliability"] == answer.said["levels"] == []
+    assert "it overflowed" in (tmp_path / "out" / "leaderboard.html").read_text()
 
 
 @pytest.mark.parametrize("name", ["board.csv", "board.html", "folder"])
