@@ -23,6 +23,7 @@ COLUMNS = [
     "cause",
 ]
 _LOOKBACK = pd.Timedelta(days=28)
+_LEAST_BUCKETS = 28
 _MONTH_STARTS = (1, 2, 3)
 _RISE = 1.25  # last week's demand against four weeks', beyond which a peak is the trend's
 
@@ -87,8 +88,10 @@ def crossings(panel: Panel, limit: Array) -> Array:
 
 
 def _recent(panel: Panel) -> Array:
+    """The last 28 days; 28 buckets where a bucket is longer than a day."""
     if isinstance(panel.ds, pd.DatetimeIndex):
-        return panel.y[:, panel.ds >= panel.future(1)[0] - _LOOKBACK]
+        days = int((panel.ds >= panel.future(1)[0] - _LOOKBACK).sum())
+        return panel.y[:, -max(days, _LEAST_BUCKETS) :]
     return panel.y[:, -28 * (panel.season or 24) :]
 
 

@@ -12,6 +12,7 @@ from forecast import (
     dependence_figure,
     leaderboard,
     levels_figure,
+    panel_of_series,
     reliability_figure,
     score_members,
 )
@@ -133,8 +134,6 @@ def test_figures_show_every_number_of_the_frames(scores):
 
 @pytest.mark.parametrize("season", [24, 7, 1])
 def test_series_without_time_or_order_counts_are_scored(season):
-    from forecast import panel_of_series
-
     t = np.arange(400)
     rng = np.random.default_rng(0)
     y = 3 * np.sin(t / season * 2 * np.pi) + rng.normal(0, 1, 400)  # below zero too
@@ -145,3 +144,13 @@ def test_series_without_time_or_order_counts_are_scored(season):
     assert (board["error"] == "").all()
     assert np.isfinite(board[["MASE", "SQL", "twCRPS", "brier", "sum24_crps"]].to_numpy()).all()
     assert board["peak_hour_hits"].notna().all() == (season > 1)
+
+
+@pytest.mark.parametrize("freq", ["1D", "W", "MS"])
+def test_series_of_longer_buckets_are_scored(freq):
+    ds = pd.date_range("2015-01-04", periods=150, freq=freq)
+    y = 30 + 10 * np.sin(np.arange(150) / 6) + np.random.default_rng(0).normal(0, 3, 150)
+    panel = panel_of_series(pd.DataFrame({"unique_id": "a", "ds": ds, "y": y}), freq=freq)
+    board = leaderboard(panel, Backtest(horizon=12, windows=2, step=12), members=["seasonal"])
+    assert (board["error"] == "").all()
+    assert np.isfinite(board[["MASE", "SQL", "twCRPS", "brier", "sum24_crps"]].to_numpy()).all()
