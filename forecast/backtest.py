@@ -1,23 +1,25 @@
-"""Rolling origins: every member asked for, and the blend, on data they have not seen."""
+"""Rolling origins: every member asked for, and their blend, on data they have not seen."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from forecast import metrics
-from forecast.calendars import clock_of
 from forecast.clean import observed
-from forecast.demand import Array, Panel
-from forecast.engine import forecast
+from forecast.demand import Panel
+from forecast.engine import forecast, pick
 from forecast.forecasts import Forecast
+from forecast.outcomes import outcome_of
+from forecast.peak_scores import reliability_of
+from forecast.scores import MEASURES, level_shares, score
 
 BLEND = "blend"
-MEMBERS = ("seasonal_naive", "weekly_naive", "seasonal", "lightgbm")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,11 +42,84 @@ class Backtest:
         return range(first, last + 1, self.step)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Scores:
+    """What a backtest found, as long frames."""
+
+    windows: pd.DataFrame  # member, starts_at, each of MEASURES, seconds, error ("" = none)
+    reliability: pd.DataFrame  # member, kind (bucket, window), low, high, told, seen, count
+    levels: pd.DataFrame  # member, level, share (of actuals below the quantile), count
+
+    def board(self) -> pd.DataFrame:
+        """One row a member, means over the windows, the least SQL first.
+
+        Measures of a member that failed in some window are NaN, its last: means over other windows
+        than its rivals' would mislead.
+        """
+        columns = [*MEASURES, "seconds"]
+        grouped = self.windows.groupby("member", sort=False)
+        board = grouped[columns].mean()
+        error = grouped["error"].agg(lambda told: next((text for text in told if text), ""))
+        board.loc[error != "", list(MEASURES)] = np.nan
+        board = board.assign(error=error).reset_index()
+        return board.sort_values("SQL", kind="stable", ignore_index=True)
+
+
+def score_members(
+    panel: Panel,
+    plan: Backtest,
+    *,
+    members: Sequence[str] | None = None,
+    products: pd.DataFrame | None = None,
+    events: pd.DataFrame | None = None,
+    country: str | None = None,
+    season: int | None = None,
+    seed: int = 0,
+    progress: Callable[[str, float], None] | None = None,
+) -> Scores:
+    """Score each member alone, and the blend of them, from each cutoff of `plan`.
+
+    Each window forecasts from the panel cut at its cutoff, so nothing later is known. `members`
+    None = those that `forecast` blends by itself. A member that fails costs its own row, not the
+    board. `seconds` is the time of one forecast, its training and calibration in it.
+    """
+    names = list(pick(members))
+    runs = {**{name: [name] for name in names}, BLEND: names}
+    truth = observed(panel, products=products, events=events)
+    cutoffs = list(plan.cutoffs(len(panel.ds)))
+    make = partial(
+        forecast, products=products, events=events, country=country, season=season, seed=seed
+    )
+    rows, tables, levels = [], [], []
+    for w, cutoff in enumerate(cutoffs):
+        past = head(panel, cutoff)
+        outcome = outcome_of(
+            past, truth, plan.horizon, products=products, events=events, season=season
+        )
+        step = f"window {w + 1} of {len(cutoffs)}"
+        for k, (name, mine) in enumerate(runs.items()):
+            tell = _within(progress, step, k / len(runs), 1 / len(runs))
+            tell("", 0.0)
+            result, row = _tried(partial(make, past, plan.horizon, members=mine, progress=tell))
+            if result is not None:
+                row = {**score(result, outcome, seed=seed), **row}
+                tables.append(_named(reliability_of(result, outcome), name))
+                levels.append(_named(level_shares(result, outcome), name))
+            rows.append({"member": name, "starts_at": past.future(1)[0], **row})
+    return Scores(
+        windows=pd.DataFrame(rows).reindex(
+            columns=["member", "starts_at", *MEASURES, "seconds", "error"]
+        ),
+        reliability=_pooled(tables, ["member", "kind", "low", "high"], ["told", "seen"]),
+        levels=_pooled(levels, ["member", "level"], ["share"]),
+    )
+
+
 def leaderboard(
     panel: Panel,
     plan: Backtest,
     *,
-    members: Sequence[str] = MEMBERS,
+    members: Sequence[str] | None = None,
     products: pd.DataFrame | None = None,
     events: pd.DataFrame | None = None,
     country: str | None = None,
@@ -52,65 +127,62 @@ def leaderboard(
     seed: int = 0,
     progress: Callable[[str, float], None] | None = None,
 ) -> pd.DataFrame:
-    """Scores of each member alone, and of the default blend, best first.
-
-    Each window forecasts from the panel cut at its cutoff, so nothing later is known. Columns:
-    member, MASE and WAPE of the median, SQL (scaled quantile loss), WQL, CRPS (units), coverage80,
-    above99 (share above q0.99), sum_crps (of each series' total over the horizon, from the paths,
-    against the total demand), seconds (of one window); means over the windows.
-    """
-    names = [*dict.fromkeys(members), BLEND]
-    truth = observed(panel, products=products, events=events).y
-    cutoffs = list(plan.cutoffs(len(panel.ds)))
-    scores = []
-    for w, cutoff in enumerate(cutoffs):
-        past = head(panel, cutoff)
-        actual = truth[:, cutoff : cutoff + plan.horizon].astype(np.float64)
-        for k, name in enumerate(names):
-            if progress is not None:
-                progress(name, (w * len(names) + k) / (len(names) * len(cutoffs)))
-            started = time.perf_counter()
-            result = forecast(
-                past,
-                plan.horizon,
-                products=products,
-                events=events,
-                country=country,
-                season=season,
-                members=None if name == BLEND else [name],
-                seed=seed,
-            )
-            seconds = time.perf_counter() - started
-            row = score(result, actual, past, season=season)
-            scores.append({"member": name, **row, "seconds": seconds})
-    board = pd.DataFrame(scores).groupby("member", sort=False).mean().reset_index()
-    return board.sort_values("SQL", kind="stable", ignore_index=True)
-
-
-def score(
-    result: Forecast, actual: Array, past: Panel, *, season: int | None = None
-) -> dict[str, float]:
-    """Every measure of one forecast; `actual` [N, H] with NaN where nothing was observed."""
-    day = clock_of(past, 1, season=season).day
-    scale = metrics.mase_scale(past.y, day)
-    levels, quantiles = result.levels, result.quantiles.astype(np.float64)
-    median = quantiles[:, :, int(np.argmin(np.abs(levels - 0.5)))]
-    whole = np.isfinite(actual).all(axis=1)
-    total = actual[whole].sum(axis=1)
-    sums = result.paths[:, whole].sum(axis=2, dtype=np.float64)
-    return {
-        "MASE": metrics.mase(actual, median, scale),
-        "WAPE": metrics.wape(actual, median),
-        "SQL": metrics.sql(actual, quantiles, levels, scale),
-        "WQL": metrics.wql(actual, quantiles, levels),
-        "CRPS": float(np.nanmean(metrics.crps(actual, quantiles, levels))),
-        "coverage80": metrics.coverage(actual, quantiles, levels),
-        "above99": metrics.above(actual, quantiles, levels),
-        "sum_crps": float(metrics.sample_crps(total, sums).sum() / max(np.abs(total).sum(), 1e-9)),
-    }
+    """One row of scores for each member and the blend, best first: `score_members(…).board()`."""
+    return score_members(
+        panel,
+        plan,
+        members=members,
+        products=products,
+        events=events,
+        country=country,
+        season=season,
+        seed=seed,
+        progress=progress,
+    ).board()
 
 
 def head(panel: Panel, cutoff: int) -> Panel:
     """The panel's first `cutoff` buckets."""
     orders = None if panel.orders is None else panel.orders[:, :cutoff]
     return replace(panel, ds=panel.ds[:cutoff], y=panel.y[:, :cutoff], orders=orders)
+
+
+def _tried(make: Callable[[], Forecast]) -> tuple[Forecast | None, dict[str, Any]]:
+    """The forecast, its seconds, and what went wrong if something did."""
+    started = time.perf_counter()
+    result, error = None, ""
+    try:
+        result = make()
+    except Exception as failure:  # whatever a member's library raises
+        error = f"{type(failure).__name__}: {failure}"
+    return result, {"seconds": time.perf_counter() - started, "error": error}
+
+
+def _within(
+    progress: Callable[[str, float], None] | None, step: str, start: float, width: float
+) -> Callable[[str, float], None]:
+    """A part of a step's progress, as one forecast reports its own."""
+
+    def tell(_stage: str, share: float) -> None:
+        if progress is not None:
+            progress(step, start + width * share)
+
+    return tell
+
+
+def _named(table: pd.DataFrame, member: str) -> pd.DataFrame:
+    return table.assign(member=member)
+
+
+def _pooled(tables: list[pd.DataFrame], keys: list[str], means: list[str]) -> pd.DataFrame:
+    """Rows of equal keys as one: counts added, means weighted by them."""
+    columns = [*keys, *means, "count"]
+    if not tables:
+        return pd.DataFrame(columns=columns)
+    rows = pd.concat(tables, ignore_index=True)
+    rows = rows[rows["count"] > 0]
+    rows[means] = rows[means].mul(rows["count"], axis=0)
+    pooled = rows.groupby(keys, sort=False, as_index=False)[[*means, "count"]].sum()
+    pooled[means] = pooled[means].div(pooled["count"], axis=0)
+    order = pooled["member"].map({name: k for k, name in enumerate(rows["member"].unique())})
+    return pooled.assign(order=order).sort_values(["order", *keys[1:]], ignore_index=True)[columns]

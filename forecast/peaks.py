@@ -23,6 +23,7 @@ COLUMNS = [
     "cause",
 ]
 _LOOKBACK = pd.Timedelta(days=28)
+_LEAST_BUCKETS = 28
 _MONTH_STARTS = (1, 2, 3)
 _RISE = 1.25  # last week's demand against four weeks', beyond which a peak is the trend's
 
@@ -38,27 +39,27 @@ def find_peaks(
     """One row for each window of consecutive buckets whose median exceeds the product's threshold.
 
     The threshold is the product's q0.9 of observed demand over the last 28 days. `probability` is
-    the share of sample paths that exceed it somewhere in the window, `upper_units` the 0.95
-    quantile of the window's sum over the paths, `cause` promotion, release, calendar (holiday,
-    month's turn, or an hour that is always high), trend or unexplained.
+    the share of sample paths that exceed it somewhere in the window (see `crossings`),
+    `upper_units` the 0.95 quantile of the window's sum over the paths, `cause` promotion, release,
+    calendar (holiday, month's turn, or an hour that is always high), trend or unexplained.
     """
     seen = observed(panel, products=products, events=events)
     limit = thresholds(seen)
-    high = _median(forecast) > limit[:, None]
-    row, start, stop = _runs(high)
-    sums, tops = _windows(forecast.paths, row, start, stop)
+    high = median_of(forecast) > limit[:, None]
+    row, start, stop = runs(high)
+    sums, tops = path_windows(forecast.paths, row, start, stop)
     expected = _sum(forecast.mean, row, start, stop)
     cause = _Causes.of(seen, forecast, events, products, country).of_windows(row, start, stop)
-    after = pd.DatetimeIndex(forecast.ds) + pd.Timedelta(forecast.freq)
+    after = panel.future(len(forecast.ds) + 1)[1:]
     return pd.DataFrame(
         {
             "product_id": forecast.ids[row],
             "starts_at": forecast.ds[start],
             "ends_at": after[stop - 1],
-            "peak_at": forecast.ds[_argmax(_median(forecast), row, start, stop)],
+            "peak_at": forecast.ds[_argmax(median_of(forecast), row, start, stop)],
             "expected_units": expected,
             "upper_units": np.quantile(sums, 0.95, axis=0) if len(row) else expected,
-            "probability": (tops > limit[row]).mean(axis=0) if len(row) else expected,
+            "probability": (tops > crossings(seen, limit)[row]).mean(axis=0),
             "cause": cause,
         },
         columns=COLUMNS,
@@ -67,10 +68,7 @@ def find_peaks(
 
 def thresholds(panel: Panel) -> Array:
     """[N] q0.9 of what was observed in the last 28 days; NaN where nothing was."""
-    if isinstance(panel.ds, pd.DatetimeIndex):
-        recent = panel.y[:, panel.ds >= panel.future(1)[0] - _LOOKBACK]
-    else:
-        recent = panel.y[:, -28 * (panel.season or 24) :]
+    recent = _recent(panel)
     limit = np.full(len(panel.y), np.nan)
     some = np.isfinite(recent).any(axis=1)
     whole = np.isfinite(recent).all(axis=1)
@@ -79,12 +77,31 @@ def thresholds(panel: Panel) -> Array:
     return limit
 
 
-def _median(forecast: Forecast) -> Array:
+def crossings(panel: Panel, limit: Array) -> Array:
+    """[N] what a sampled path must exceed where demand exceeds `limit`.
+
+    Of whole units, more than 4 means 5 or more, and a path of 4.3 stands for 4: so 4.5.
+    """
+    recent = _recent(panel)
+    whole = (np.isnan(recent) | (recent % 1 == 0)).all(axis=1)
+    return np.where(whole, np.floor(limit) + 0.5, limit)
+
+
+def _recent(panel: Panel) -> Array:
+    """The last 28 days; 28 buckets where a bucket is longer than a day."""
+    if isinstance(panel.ds, pd.DatetimeIndex):
+        days = int((panel.ds >= panel.future(1)[0] - _LOOKBACK).sum())
+        return panel.y[:, -max(days, _LEAST_BUCKETS) :]
+    return panel.y[:, -28 * (panel.season or 24) :]
+
+
+def median_of(forecast: Forecast) -> Array:
+    """[N, H] the forecast's median."""
     middle = np.flatnonzero(np.isclose(forecast.levels, 0.5))
     return np.asarray(forecast.quantiles[:, :, int(middle[0])])
 
 
-def _runs(high: Array) -> tuple[Array, Array, Array]:
+def runs(high: Array) -> tuple[Array, Array, Array]:
     """[N, H] bool -> row, first and last + 1 bucket of each run of True, in order."""
     edges = np.diff(np.pad(high.astype(np.int8), ((0, 0), (1, 1))), axis=1)
     row, start = np.nonzero(edges == 1)
@@ -92,7 +109,7 @@ def _runs(high: Array) -> tuple[Array, Array, Array]:
     return row, start, stop
 
 
-def _reduce(ufunc: np.ufunc, x: Array, row: Array, start: Array, stop: Array) -> Array:
+def over_windows(ufunc: np.ufunc, x: Array, row: Array, start: Array, stop: Array) -> Array:
     """[N, H] -> [W] reduction over each window."""
     if not len(row):
         return np.zeros(0)
@@ -103,19 +120,19 @@ def _reduce(ufunc: np.ufunc, x: Array, row: Array, start: Array, stop: Array) ->
 
 
 def _sum(x: Array, row: Array, start: Array, stop: Array) -> Array:
-    return _reduce(np.add, x.astype(np.float64), row, start, stop)
+    return over_windows(np.add, x.astype(np.float64), row, start, stop)
 
 
-def _windows(paths: Array, row: Array, start: Array, stop: Array) -> tuple[Array, Array]:
+def path_windows(paths: Array, row: Array, start: Array, stop: Array) -> tuple[Array, Array]:
     """[K, W] sums and maxima of each path over each window."""
     sums = np.stack([_sum(path, row, start, stop) for path in paths])
-    tops = np.stack([_reduce(np.maximum, path, row, start, stop) for path in paths])
+    tops = np.stack([over_windows(np.maximum, path, row, start, stop) for path in paths])
     return sums, tops
 
 
 def _argmax(x: Array, row: Array, start: Array, stop: Array) -> Array:
     """[W] first bucket of each window's largest value."""
-    top = _reduce(np.maximum, x, row, start, stop)
+    top = over_windows(np.maximum, x, row, start, stop)
     window = np.full(x.shape, -1)
     lengths = stop - start
     inside = np.repeat(start, lengths) + _counter(lengths)
@@ -179,7 +196,7 @@ class _Causes:
         cause = np.full(len(row), "unexplained", dtype=object)
         for name in reversed(self.present):
             flag = self.present[name].astype(np.int8)
-            cause[_reduce(np.maximum, flag, row, start, stop) > 0] = name
+            cause[over_windows(np.maximum, flag, row, start, stop) > 0] = name
         return cause
 
 

@@ -79,6 +79,13 @@ def _count(text: str) -> int:
     return value
 
 
+def _names(text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",")]
+    if not all(names):
+        raise argparse.ArgumentTypeError(f"{text!r} holds an empty name; write a,b")
+    return names
+
+
 def _seed_value(text: str) -> int:
     value = int(text)
     if not 0 <= value < 2**31:
@@ -169,10 +176,7 @@ def _add_forecast(commands: _Commands) -> None:
         metavar="F",
         help=".parquet or .csv (forecast.parquet)",
     )
-    forecast.add_argument("--series", type=Path, metavar="FILE", help="no workspace needed")
-    forecast.add_argument("--freq", metavar="F", help="of --series: 15min, 1h, 1D …, or a step")
-    forecast.add_argument("--horizon", type=_count, metavar="H", help="of --series: buckets ahead")
-    forecast.add_argument("--season", type=_count, metavar="N", help="of --series: buckets")
+    _series(forecast)
     _seed(forecast)
 
 
@@ -184,7 +188,27 @@ def _add_backtest(commands: _Commands) -> None:
     )
     _as_of(backtest)
     backtest.add_argument("--windows", type=_count, default=2, metavar="N", help="origins (2)")
+    backtest.add_argument(
+        "--members",
+        type=_names,
+        metavar="A,B",
+        help="models to score and blend; default: those that suit thousands of series",
+    )
+    backtest.add_argument(
+        "--out",
+        type=Path,
+        metavar="F",
+        help="a .csv (the leaderboard), an .html (figures) or a folder (all tables and figures)",
+    )
+    _series(backtest)
     _seed(backtest)
+
+
+def _series(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--series", type=Path, metavar="FILE", help="no workspace needed")
+    command.add_argument("--freq", metavar="F", help="of --series: 15min, 1h, 1D …, or a step")
+    command.add_argument("--horizon", type=_count, metavar="H", help="of --series: buckets ahead")
+    command.add_argument("--season", type=_count, metavar="N", help="of --series: buckets")
 
 
 def _add_replay(commands: _Commands) -> None:

@@ -11,15 +11,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from planning import comparison, job, ledger
+from planning import comparison, job, ledger, scoreboard
 from planning.console import log, progress
-from planning.decide import calendar_notes, expect_demand, leaderboard, models_used
+from planning.decide import calendar_notes, expect_demand, models_used
 from planning.exports import csv_text
 from planning.market import make_market
-from planning.series import forecast_series
+from planning.series import forecast_series, read_panel
 from planning.tables import read_workspace
 from planning.workspace import ConfigError, load_workspace, parse_as_of
 
@@ -126,8 +125,7 @@ def forecast(arguments: argparse.Namespace) -> Said:
     if arguments.out.suffix not in (".parquet", ".csv"):
         raise ConfigError(f"--out {arguments.out}: write to a .parquet or a .csv file")
     if arguments.series is not None:
-        if arguments.freq is None or arguments.horizon is None:
-            raise ConfigError("--series needs --freq and --horizon")
+        _require_shape(arguments)
         with progress(quiet=arguments.quiet) as report:
             frame, models = forecast_series(
                 arguments.series,
@@ -171,22 +169,37 @@ def _save(frame: pd.DataFrame, path: Path) -> None:
 
 
 def backtest(arguments: argparse.Namespace) -> Said:
-    """Score every model on the workspace's own past."""
-    workspace = load_workspace(arguments.workspace)
-    as_of = _as_of(arguments, workspace.timezone)
-    inputs = read_workspace(workspace, as_of)
-    with progress(quiet=arguments.quiet) as report:
-        board = leaderboard(
-            workspace,
-            inputs,
-            as_of,
-            windows=arguments.windows,
-            seed=arguments.seed,
-            progress=report,
-        )
-    known = board.replace([np.inf, -np.inf], np.nan).astype(object)  # JSON knows neither
-    rows = known.where(known.notna(), None).to_dict("records")
-    return {"leaderboard": rows, "text": board.to_string(index=False)}
+    """Score every model on the past of a workspace or of a long frame."""
+    asked = scoreboard.Asked(
+        windows=arguments.windows, members=arguments.members, seed=arguments.seed
+    )
+    scoreboard.check(asked, arguments.out)
+    if arguments.series is not None:
+        _require_shape(arguments)
+        with progress(quiet=arguments.quiet) as report:
+            panel = read_panel(arguments.series, freq=arguments.freq, season=arguments.season)
+            scores = scoreboard.of_series(
+                panel, arguments.horizon, asked, season=arguments.season, progress=report
+            )
+    else:
+        workspace = load_workspace(arguments.workspace)
+        as_of = _as_of(arguments, workspace.timezone)
+        inputs = read_workspace(workspace, as_of)
+        _tell(arguments, inputs.notes, _warnings(job.counts(inputs)))
+        with progress(quiet=arguments.quiet) as report:
+            scores = scoreboard.of_workspace(workspace, inputs, as_of, asked, progress=report)
+    written = [] if arguments.out is None else scoreboard.save(scores, arguments.out)
+    text = "\n".join([scoreboard.words(scores.board()), *(f"Wrote {path}" for path in written)])
+    return {
+        **scoreboard.as_json(scores),
+        "out": [str(path.resolve()) for path in written],
+        "text": text,
+    }
+
+
+def _require_shape(arguments: argparse.Namespace) -> None:
+    if arguments.freq is None or arguments.horizon is None:
+        raise ConfigError("--series needs --freq and --horizon")
 
 
 def replay(arguments: argparse.Namespace) -> Said:

@@ -14,8 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from forecast import Backtest, Forecast, Panel, find_peaks, forecast, panel_of_orders
-from forecast import leaderboard as score_models
+from forecast import Forecast, Panel, find_peaks, forecast, panel_of_orders
 from planning import rules
 from planning.optimise import Aims, Solution, solve
 from planning.problem import Array, Market, Orders, epoch, lines, market, stream
@@ -109,28 +108,6 @@ def past_demand(workspace: Workspace, inputs: Inputs, as_of: pd.Timestamp) -> Pa
         freq=workspace.freq,
         tz=workspace.timezone,
         as_of=as_of,
-    )
-
-
-def leaderboard(
-    workspace: Workspace,
-    inputs: Inputs,
-    as_of: pd.Timestamp,
-    *,
-    windows: int,
-    seed: int,
-    progress: Progress,
-) -> pd.DataFrame:
-    """Every model and the blend, scored on the workspace's last `windows` horizons."""
-    horizon = int(workspace.horizon / pd.Timedelta(workspace.freq))
-    return score_models(
-        past_demand(workspace, inputs, as_of),
-        Backtest(horizon=horizon, windows=windows, step=horizon),
-        products=inputs.tables["products"],
-        events=inputs.tables["events"],
-        country=country_of(workspace.timezone),
-        seed=seed,
-        progress=progress,
     )
 
 

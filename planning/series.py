@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from forecast import forecast, panel_of_series
+from forecast import Panel, forecast, panel_of_series
 from planning.decide import Progress
 from planning.problem import Array
 from planning.tables import InputRefused
@@ -31,16 +31,21 @@ def forecast_series(
     planning.workspace.ConfigError
         When `freq` is no length of a bucket of that frame.
     """
+    panel = read_panel(path, freq=freq, season=season)
+    ahead = forecast(panel, horizon, season=season, n_paths=1, seed=seed, progress=progress)
+    return ahead.frame().rename(columns={ahead.id_name: "unique_id"}), ahead.model
+
+
+def read_panel(path: Path, *, freq: str, season: int | None) -> Panel:
+    """The series of a file as a panel; raises as `forecast_series` does."""
     try:
         frame = read_series(path)
         _check_freq(freq, frame["ds"])
-        panel = panel_of_series(frame, freq=freq, season=season)
+        return panel_of_series(frame, freq=freq, season=season)
     except ConfigError:
         raise
     except ValueError as error:
         raise InputRefused([f"{path}: {error}"]) from error
-    ahead = forecast(panel, horizon, season=season, n_paths=1, seed=seed, progress=progress)
-    return ahead.frame().rename(columns={ahead.id_name: "unique_id"}), ahead.model
 
 
 def read_series(path: Path) -> pd.DataFrame:

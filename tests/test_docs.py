@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecast import LEVELS
+from forecast import LEVELS, MEASURES
 from forecast.peaks import COLUMNS as PEAK_COLUMNS
 from planning import cli, commands, exports, job, ledger, problem
 from planning.optimise import Aims, solve
@@ -23,9 +23,9 @@ from planning.tables import Counts
 from tests.planning.strategies import AS_OF, a_market, a_plan, some_orders
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
-FULFILMENT, OUTPUTS, PLANNING = (
+FULFILMENT, LEADERBOARD, OUTPUTS, PLANNING = (
     (DOCS / f"{name}.md").read_text(encoding="utf-8")
-    for name in ("fulfilment", "outputs", "planning")
+    for name in ("fulfilment", "leaderboard", "outputs", "planning")
 )
 EXAMPLE = re.compile(r"```python\n(.*?)```(?:\n\n```text\n(.*?)```)?", re.DOTALL)
 TARGET = Limits(as_of=AS_OF, horizon=24 * HOUR, working_capital=2000.0)
@@ -64,7 +64,9 @@ def heading_of(name: str) -> str:
     return "`peakahead init DIR`" if name == "init" else f"`peakahead {name}`"
 
 
-@pytest.mark.parametrize("page", [FULFILMENT, PLANNING], ids=["fulfilment", "planning"])
+@pytest.mark.parametrize(
+    "page", [FULFILMENT, LEADERBOARD, PLANNING], ids=["fulfilment", "leaderboard", "planning"]
+)
 def test_a_pages_examples_print_what_it_shows(page):
     namespace: dict[str, object] = {}
     found = EXAMPLE.findall(page)
@@ -74,6 +76,11 @@ def test_a_pages_examples_print_what_it_shows(page):
         with contextlib.redirect_stdout(printed):
             exec(compile(code, "docs", "exec"), namespace)
         assert printed.getvalue() == shown
+
+
+def test_every_measure_is_described_and_no_other():
+    described = set(keys(LEADERBOARD, "measure"))
+    assert described == {name for name, measure in MEASURES.items() if measure.rival}
 
 
 def test_every_plan_rule_is_described_and_no_other():

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecast import LEVELS, Backtest, Panel, forecast, leaderboard, panel_of_series
+from forecast import LEVELS, Panel, forecast, panel_of_series
 from forecast.backtest import head
 from forecast.metrics import sample_crps
 from forecast.paths import inverse_cdf
@@ -170,15 +170,6 @@ def test_a_product_without_any_observation_is_forecast_as_nothing():
     y[1] = np.nan
     result = forecast(Panel(ids=past.ids, ds=past.ds, y=y, orders=past.orders), 24, members=FAST)
     assert np.isfinite(result.quantiles).all()
-
-
-def test_the_leaderboard_scores_each_member_and_the_blend():
-    plan = Backtest(horizon=24, windows=2, step=24)
-    board = leaderboard(market.panel(n=3, days=30), plan, members=["seasonal_naive"])
-    assert set(board["member"]) == {"seasonal_naive", "blend"}
-    assert np.isfinite(board.drop(columns="member").to_numpy()).all()
-    with pytest.raises(ValueError, match="windows"):
-        Backtest(horizon=24, windows=9, step=24).cutoffs(100)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 import numpy as np
 import pandas as pd
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -7,9 +8,9 @@ from forecast import LEVELS, Forecast, Panel, find_peaks
 from tests.forecast import market
 
 
-def made(seed, n=3, horizon=12, k=9):
+def made(seed, n=3, horizon=12, k=9, past=None):
     rng = np.random.default_rng(seed)
-    past = market.panel(n=n, days=30, seed=seed)
+    past = past or market.panel(n=n, days=30, seed=seed)
     quantiles = np.sort(rng.gamma(2, 8, (n, horizon, len(LEVELS))), axis=2).astype(np.float32)
     return past, Forecast(
         ids=past.ids,
@@ -48,7 +49,7 @@ def test_peaks_are_what_a_loop_over_the_buckets_finds(seed):
                     result.ds[top],
                     result.mean[i, start:h].sum(),
                     np.quantile(paths.sum(axis=1), 0.95),
-                    (paths > limit).any(axis=1).mean(),
+                    (np.round(paths) > limit).any(axis=1).mean(),
                 )
             )
     found = find_peaks(result, past)
@@ -73,3 +74,44 @@ def test_an_unobserved_product_has_no_peak():
     y = np.full_like(past.y, np.nan)
     nothing = Panel(ids=past.ids, ds=past.ds, y=y, orders=past.orders)
     assert find_peaks(result, nothing).empty
+
+
+@pytest.mark.parametrize("end", ["2026-03-29", "2025-10-26"])  # the clock changes on that day
+@pytest.mark.parametrize("freq", ["15min", "30min", "1h"])
+def test_windows_are_the_high_buckets_at_every_width_and_when_the_clock_changes(freq, end):
+    step = pd.Timedelta(freq)
+    stop = pd.Timestamp(end, tz="Europe/Berlin")
+    ds = pd.date_range(end=stop - step, periods=int(pd.Timedelta("30D") / step), freq=freq)
+    y = np.random.default_rng(0).poisson(9, (3, len(ds))).astype(np.float32)
+    ids = np.array(["a", "b", "c"], dtype=object)
+    past = Panel(ids=ids, ds=ds, y=y, orders=y.copy(), freq=freq)
+    day = stop + pd.DateOffset(days=1) - stop  # 23 or 25 hours
+    past, result = made(5, horizon=int(day / step) + 8, past=past)
+    found = find_peaks(result, past)
+    high = (
+        result.quantiles[:, :, 6]
+        > np.quantile(y[:, ds >= stop - pd.Timedelta("28D")], 0.9, 1)[:, None]
+    )
+    told = np.zeros_like(high)
+    for row in found.itertuples():
+        inside = (result.ds >= row.starts_at) & (result.ds < row.ends_at)
+        assert inside.sum() * step == row.ends_at - row.starts_at
+        assert row.starts_at <= row.peak_at < row.ends_at
+        assert not told[ids == row.product_id, inside].any()
+        told[ids == row.product_id] |= inside
+        assert row.ends_at.tz is not None
+        assert row.ends_at.utcoffset() == row.ends_at.tz_convert("Europe/Berlin").utcoffset()
+    np.testing.assert_array_equal(told, high)
+    assert high.any()
+
+
+def test_peaks_of_an_index_of_whole_numbers_end_where_the_next_bucket_starts():
+    y = np.random.default_rng(1).poisson(9, (3, 400)).astype(np.float32)
+    ids = np.array(["a", "b", "c"], dtype=object)
+    past = Panel(ids=ids, ds=pd.Index(np.arange(400)), y=y, freq="1", season=24)
+    past, result = made(5, past=past)
+    found = find_peaks(result, past)
+    assert len(found)
+    assert (found["ends_at"] > found["peak_at"]).all()
+    assert (found["peak_at"] >= found["starts_at"]).all()
+    assert found["ends_at"].max() <= 412
