@@ -60,7 +60,7 @@ def leaderboard(
     against the total demand), seconds (of one window); means over the windows.
     """
     names = [*dict.fromkeys(members), BLEND]
-    truth = observed(panel, products=products, events=events).y
+    truth = observed(panel, products=products, events=events, country=country).y
     cutoffs = list(plan.cutoffs(len(panel.ds)))
     scores = []
     for w, cutoff in enumerate(cutoffs):

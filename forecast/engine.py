@@ -124,4 +124,5 @@ def _finished(
         model=model,
         shift=panel.shift,
         id_name="product_id" if panel.orders is not None else "unique_id",
+        cleaning=ready.cleaning,
     )

@@ -42,7 +42,7 @@ def find_peaks(
     quantile of the window's sum over the paths, `cause` promotion, release, calendar (holiday,
     month's turn, or an hour that is always high), trend or unexplained.
     """
-    seen = observed(panel, products=products, events=events)
+    seen = observed(panel, products=products, events=events, country=country)
     limit = thresholds(seen)
     high = _median(forecast) > limit[:, None]
     row, start, stop = _runs(high)

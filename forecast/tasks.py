@@ -8,10 +8,12 @@ import numpy as np
 import pandas as pd
 
 from forecast.calendars import Clock, clock_of, days_of, events_of
-from forecast.clean import launches, observed
+from forecast.clean import clean as cleaned
+from forecast.clean import launches, shifted
 from forecast.demand import Array, Panel
 from forecast.effects import Effects, learn_effects
 from forecast.features import Task
+from forecast.shifts import level_starts
 
 LEVELS = np.array([0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99])
 NEW_DAYS = 14  # a product on sale for less borrows from others
@@ -27,6 +29,8 @@ class Prepared:
     task: Task
     offset: Array  # float [N] added to every forecast; 0 unless the history has negative values
     borrowed: Array  # [N] str: where a product without history of its own borrowed, "" = nowhere
+    cleaning: pd.DataFrame  # what was changed in the history, `forecast.clean.COLUMNS`
+    level_start: Array  # int [N] first bucket of the present level; 0 = no shift
 
 
 def prepare(
@@ -41,7 +45,8 @@ def prepare(
 ) -> Prepared:
     """Clean the panel, learn its effects and let new products borrow a past."""
     panel = _recent(panel)
-    clean = observed(panel, products=products, events=events)
+    done = cleaned(panel, products=products, events=events, country=country)
+    clean = done.panel
     y, offset = _positive(clean.y)
     days = days_of(clean, horizon, country=country, events=events, season=season)
     clock = clock_of(clean, horizon, season=season, days=days)
@@ -50,6 +55,8 @@ def prepare(
     lump = _lump(clean, y)
     launch = launches(clean, products) if clean.orders is not None else np.zeros(len(y), dtype=int)
     effects = learn_effects(y, clock=clock, days=days, events=planned, category=category, lump=lump)
+    level_start = _level_start(y, clock, effects, category)
+    changes = [done.changes, shifted(clean, y - offset[:, None], level_start)]
     y, borrowed = _borrow(y, clean.ids, clock, effects, category, similar, launch, lump)
     task = Task(
         y=y,
@@ -68,7 +75,19 @@ def prepare(
         lump=lump,
         seed=seed,
     )
-    return Prepared(task=task, offset=offset, borrowed=borrowed)
+    return Prepared(
+        task=task,
+        offset=offset,
+        borrowed=borrowed,
+        cleaning=pd.concat([frame for frame in changes if len(frame)] or changes[:1]),
+        level_start=level_start,
+    )
+
+
+def _level_start(y: Array, clock: Clock, effects: Effects, category: Array) -> Array:
+    """[N] where the present level begins, in history freed of calendar and events."""
+    calm = y if effects.boost is None else y / effects.boost[:, : y.shape[1]]
+    return level_starts(calm, clock, calendar=effects.calendar[category])
 
 
 def _recent(panel: Panel) -> Panel:
