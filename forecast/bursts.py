@@ -186,11 +186,13 @@ def _signed_fakes(orders: pd.DataFrame, usual: _Usual, tests: float) -> pd.DataF
     known = known.reindex(runs["account"]).fillna(0)
     own = (known["again"].to_numpy() + _OWN * runs["repeat"]) / (known["orders"].to_numpy() + _OWN)
     length = np.maximum(runs["repeat"], own) ** (runs["orders"] - 1)
-    odd = _quantities(tried[tried["run"].isin(runs.index)], runs, usual, sizes)
-    both = np.clip(length * odd, 1e-300, 1)
-    rare = both * (1 - np.log(both)) * max(tests, 1.0) <= CHANCE  # of a product of two p-values
+    alike, odd = _quantities(tried[tried["run"].isin(runs.index)], runs, usual, sizes)
     stranger = (known["days"].to_numpy() < _REGULAR_DAYS) & ~runs["trade"].to_numpy()
-    odd_enough = np.where(stranger, (odd <= 0.01) | (runs["orders"] >= LONG_RUN), odd <= _SURE_ODD)
+    strange = np.where(stranger, np.minimum(1.0, 2 * np.minimum(alike, odd)), odd)
+    both = np.clip(length * strange, 1e-300, 1)
+    rare = both * (1 - np.log(both)) * max(tests, 1.0) <= CHANCE  # of a product of two p-values
+    long = stranger & (runs["orders"] >= LONG_RUN)
+    odd_enough = long | (strange <= np.where(stranger, 0.01, _SURE_ODD))
     fake = runs.index[rare & odd_enough & (length <= 0.01)]
     return orders[orders["run"].isin(fake)].drop(columns="run")
 
@@ -220,8 +222,8 @@ def _repeats_here(runs: pd.DataFrame) -> Array:
 
 def _quantities(
     orders: pd.DataFrame, runs: pd.DataFrame, usual: _Usual, sizes: pd.Series
-) -> pd.Series:
-    """Chance of a run's quantities: of one so often, or of so many odd ones."""
+) -> tuple[Array, Array]:
+    """Chances [R] of a run's quantities: of one of them so often, of so many odd ones."""
     rows = orders.groupby(["run", "quantity"]).size().rename("count").reset_index()
     run = runs.loc[rows["run"]]
     share = usual.share(run["code"].to_numpy(), rows["quantity"].to_numpy())
@@ -235,8 +237,7 @@ def _quantities(
     each = rows.groupby("run").agg(one=("one", "min"), kinds=("one", "size"), odd=("odd", "sum"))
     each = each.reindex(runs.index)
     many = stats.binom.sf(each["odd"] - 1, runs["orders"], _odd_share(usual, runs["code"]))
-    chance = 2 * np.minimum((each["one"] * each["kinds"]).to_numpy(), many)
-    return pd.Series(np.minimum(chance, 1.0), index=runs.index)
+    return np.minimum((each["one"] * each["kinds"]).to_numpy(), 1.0), np.asarray(many)
 
 
 def _odd_share(usual: _Usual, code: pd.Series) -> Array:

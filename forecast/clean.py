@@ -8,7 +8,7 @@ from typing import cast
 import numpy as np
 import pandas as pd
 
-from forecast.calendars import clock_of, days_of, outages_of
+from forecast.calendars import Clock, clock_of, days_of, outages_of
 from forecast.censor import Censored, censored
 from forecast.demand import Array, Panel
 
@@ -242,21 +242,30 @@ def gaps(panel: Panel, holiday: Array | None = None) -> Array:
     total = np.where(seen, np.nansum(orders, axis=0), np.nan)
     clock = clock_of(panel, 1, season=None)
     place = (clock.weekday * clock.day + clock.slot)[: len(total)]
-    usual = pd.Series(total).groupby(place).transform("median").fillna(0).to_numpy()
     silent = (total == 0) | ~seen
-    zero = pd.Series(total == 0).groupby(place)
-    others: pd.Series = (zero.transform("sum") - 1) / np.maximum(zero.transform("size") - 1, 1)
-    rare = silent & seen & (usual > 0) & (others.to_numpy() <= RARELY_SILENT)
     run = pd.Series(np.cumsum(np.diff(silent, prepend=False) != 0))
-    missed = pd.Series(np.where(silent & seen, usual, 0.0)).groupby(run).transform("sum")
+    shut = _shut(silent, run, clock, holiday)
+    total[shut] = np.nan  # says nothing of other weeks
+    usual = pd.Series(total).groupby(place).transform("median").fillna(0).to_numpy()
+    zero = pd.Series(total == 0).groupby(place).transform("sum")
+    weeks = pd.Series(np.isfinite(total)).groupby(place).transform("sum")
+    others: Array = np.asarray((zero - 1) / np.maximum(weeks - 1, 1))
+    mine = silent & seen & ~shut
+    rare = mine & (usual > 0) & (others <= RARELY_SILENT)
+    missed = pd.Series(np.where(mine, usual, 0.0)).groupby(run).transform("sum").to_numpy()
     odd = pd.Series(rare).groupby(run).transform("any").to_numpy()
-    found = silent & seen & odd & (missed.to_numpy() >= GAP_ORDERS)
-    if holiday is not None and holiday.any():
-        date = clock.date[: len(total)]
-        shut = holiday & (np.bincount(date, weights=~silent, minlength=len(holiday)) == 0)
-        brief = run.groupby(run).transform("size") <= _CLOSED_DAYS * clock.day
-        found &= ~(pd.Series(shut[date]).groupby(run).transform("any") & brief).to_numpy()
-    return np.asarray(found)
+    return np.asarray(mine & odd & (missed >= GAP_ORDERS))
+
+
+def _shut(silent: Array, run: pd.Series, clock: Clock, holiday: Array | None) -> Array:
+    """bool [T]: silences of the whole log around a wholly silent holiday, at most 14 days long."""
+    if holiday is None or not holiday.any():
+        return np.zeros(len(silent), dtype=bool)
+    date = clock.date[: len(silent)]
+    whole = holiday & (np.bincount(date, weights=~silent, minlength=len(holiday)) == 0)
+    touched = pd.Series(whole[date] & silent).groupby(run).transform("any")
+    brief = run.groupby(run).transform("size") <= _CLOSED_DAYS * clock.day
+    return np.asarray(silent & touched & brief)
 
 
 def launches(panel: Panel, products: pd.DataFrame | None) -> Array:

@@ -14,6 +14,7 @@ LEAST_CHANGE = np.log(1.3)  # smaller ones any average with a fading memory foll
 LASTING = 7  # whole days that the new level must have held
 _BEFORE = 14  # whole days that the old level must have held
 _ROUNDS = 3  # the latest shift is looked for behind earlier ones
+_RECENT = 60  # days searched alone, should the whole past show no shift
 _TREND = 15  # days of the running median
 _COMMON = 8  # products, from which a day's fate of all is told apart
 _OUTLYING = 3.0  # standard deviations from the running median, at most
@@ -43,14 +44,23 @@ def level_starts(y: Array, clock: Clock, *, calendar: Array | None = None) -> Ar
         return np.zeros(len(y), dtype=int)
     date = clock.date[:length]
     z, weight = _levels(y, clock, calendar)
-    begin = np.zeros(len(y), dtype=int)
+    begin = _latest_cut(z, weight, np.zeros(len(y), dtype=int), THRESHOLD)
+    recent = max(z.shape[1] - _RECENT, 0)
+    if recent and not begin.all():  # one of several steps hides behind the others
+        late = _latest_cut(z, weight, np.full(len(y), recent), 2 * THRESHOLD)
+        begin = np.where((begin == 0) & (late > recent), late, begin)
+    first = np.searchsorted(date, begin)
+    return np.where(begin > 0, first, 0)
+
+
+def _latest_cut(z: Array, weight: Array, begin: Array, threshold: float) -> Array:
+    """Day [N] of the last shift behind `begin`; `begin` itself where there is none."""
     for _ in range(_ROUNDS):
-        cut, found = _best_cut(z, weight, begin)
+        cut, found = _best_cut(z, weight, begin, threshold)
         if not found.any():
             break
         begin = np.where(found, cut, begin)
-    first = np.searchsorted(date, begin)
-    return np.where(begin > 0, first, 0)
+    return begin
 
 
 def back_adjusted(y: Array, first: Array, day: int) -> Array:
@@ -173,7 +183,7 @@ def _means(z: Array, weight: Array, begin: Array) -> _Means:
     )
 
 
-def _best_cut(z: Array, weight: Array, begin: Array) -> tuple[Array, Array]:
+def _best_cut(z: Array, weight: Array, begin: Array, threshold: float) -> tuple[Array, Array]:
     """Day [N] at which the part from `begin` on is cut best, and whether that is a shift."""
     means = _means(z, weight, begin)
     allowed = (means.n_before >= _BEFORE) & (means.n_after >= LASTING)
@@ -191,7 +201,7 @@ def _best_cut(z: Array, weight: Array, begin: Array) -> tuple[Array, Array]:
     last = (recent * z).sum(axis=1) / np.maximum(recent.sum(axis=1), 1)
     change = after - before
     stays = (last - before) * np.sign(change) >= 0.6 * np.abs(change)
-    found = allowed[row, cut] & (gain[row, cut] >= THRESHOLD * noise) & stays
+    found = allowed[row, cut] & (gain[row, cut] >= threshold * noise) & stays
     return cut, found & (np.abs(change) >= LEAST_CHANGE)
 
 
