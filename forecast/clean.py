@@ -68,9 +68,14 @@ def clean(
         before = launches(done, products)
         y[np.arange(y.shape[1]) < before[:, None]] = np.nan
         told.append(_uncensored(replace(done, marks=panel.marks), y, holiday))
-    changes = pd.concat([frame for frame in told if len(frame)] or [_changes(panel, {})])
+    return Cleaned(panel=done, changes=by_time([_changes(panel, {}), *told]))
+
+
+def by_time(changes: list[pd.DataFrame]) -> pd.DataFrame:
+    """Several lists of changes as one; the first is kept even if all are empty."""
+    joined = pd.concat([frame for frame in changes if len(frame)] or changes[:1])
     order = ["starts_at", "product_id", "kind"]
-    return Cleaned(panel=done, changes=changes.sort_values(order, kind="stable", ignore_index=True))
+    return joined.sort_values(order, kind="stable", ignore_index=True)
 
 
 def _changes(panel: Panel, columns: dict[str, Array]) -> pd.DataFrame:

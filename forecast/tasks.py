@@ -9,7 +9,7 @@ import pandas as pd
 
 from forecast.calendars import Clock, clock_of, days_of, events_of
 from forecast.clean import clean as cleaned
-from forecast.clean import launches, shifted
+from forecast.clean import by_time, launches, shifted
 from forecast.demand import Array, Panel
 from forecast.effects import Effects, learn_effects
 from forecast.features import Task
@@ -79,7 +79,7 @@ def prepare(
         task=task,
         offset=offset,
         borrowed=borrowed,
-        cleaning=pd.concat([frame for frame in changes if len(frame)] or changes[:1]),
+        cleaning=by_time(changes),
         level_start=level_start,
     )
 
