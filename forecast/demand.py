@@ -198,6 +198,7 @@ def _aggregate(
     """Sums per product code and bucket number since `start`, and the fake orders among them.
 
     The log is copied once, numbers only, into an in-memory DuckDB: a reader can be read but once.
+    Logarithms are summed as whole millionths, so that the sum doesn't depend on threads.
     """
     import duckdb
 
@@ -224,7 +225,7 @@ def _aggregate(
                    epoch_us(ordered_at) as instant, quantity::bigint as quantity,
                    status = 'failed' as failed, ({account})::bigint as account,
                    {trade} as trade,
-                   ln(greatest({took}, 1e6)::double) as wait
+                   round(1e6 * ln(greatest({took}, 1e6)::double))::bigint as wait
             from log join listed using (product_id)
             where status <> 'cancelled'
               and epoch_us(ordered_at) >= $start and epoch_us(ordered_at) < $stop
@@ -240,7 +241,7 @@ def _aggregate(
         ).fetchnumpy()
         cells = {name: np.asarray(fetched[name]) for name in fetched if name != "wait"}
         wait = np.ma.asarray(fetched["wait"], dtype=np.float64)
-        cells["wait"] = np.asarray(wait.filled(np.nan))
+        cells["wait"] = np.asarray(wait.filled(np.nan)) / 1e6
         return cells, fake_orders(connection, cells, 3_600_000_000 // width)
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from forecast.calendars import Clock, clock_of, days_of, events_of
-from forecast.clean import clean as cleaned
 from forecast.clean import by_time, launches, shifted
+from forecast.clean import clean as cleaned
 from forecast.demand import Array, Panel
 from forecast.effects import Effects, learn_effects
 from forecast.features import Task
