@@ -1,21 +1,32 @@
-"""History that was not observed: outages, gaps in the whole log, time before a launch."""
+"""History made fit to learn from: what was not observed, fake orders, demand cut short."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
 import pandas as pd
 
-from forecast.calendars import clock_of, outages_of
+from forecast.calendars import Clock, clock_of, days_of, outages_of
+from forecast.censor import Censored, censored
 from forecast.demand import Array, Panel
 from forecast.silences import silences
 
 GAP_ORDERS = 30.0  # a silence that swallows this many usual orders is no chance
 RARELY_SILENT = 0.08  # of the other weeks
 _PAUSE = pd.Timedelta(days=14)
+COLUMNS = ("product_id", "starts_at", "ends_at", "kind", "units_before", "units_after", "note")
 _LATE_START = 12.0  # orders that a product should have had before its first one
+_CLOSED_DAYS = 14  # a silence around a holiday that lasts longer is a gap all the same
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cleaned:
+    """A panel to learn from, and what was changed to get it."""
+
+    panel: Panel  # NaN where demand was not observed, without fake orders
+    changes: pd.DataFrame  # a row each, `COLUMNS`; product_id "" = every product
 
 
 def observed(
@@ -23,26 +34,212 @@ def observed(
     *,
     products: pd.DataFrame | None = None,
     events: pd.DataFrame | None = None,
+    country: str | None = None,
 ) -> Panel:
-    """The panel with NaN where demand was not observed rather than zero.
+    """The panel of `clean`."""
+    return clean(panel, products=products, events=events, country=country).panel
 
-    That is during outage events, in gaps of the whole log, in the silence before a product's
-    relaunch, and before it was on sale.
+
+def clean(
+    panel: Panel,
+    *,
+    products: pd.DataFrame | None = None,
+    events: pd.DataFrame | None = None,
+    country: str | None = None,
+) -> Cleaned:
+    """Leave out what is no demand, and tell of it.
+
+    NaN, not zero, during outage events, in gaps of the whole log, in the silence before a product's
+    relaunch, before it was on sale, and where it was silent against all odds. Fake orders are taken
+    away from units and orders; units of a jam that turned customers away are raised to what they
+    should have been.
     """
     y = panel.y.copy()
+    orders = None if panel.orders is None else panel.orders.copy()
+    done = replace(panel, y=y, orders=orders, marks=None)
+    told = _fakes_removed(panel, done)
     for start, stop, rows in outages_of(panel, events, products):
-        y[rows, max(start, 0) : stop] = np.nan
+        where = rows, slice(max(start, 0), min(stop, y.shape[1]))
+        told.append(_unseen(done, "outage", where, len(rows) == len(y)))
+        y[rows, where[1]] = np.nan
     if panel.orders is not None:
-        y[:, gaps(replace(panel, y=y))] = np.nan
-        y[silences(replace(panel, y=y))] = np.nan
-        for row, start, stop in zip(*pauses(replace(panel, y=y), products), strict=True):
+        holiday = days_of(panel, 1, country=country, events=events).holiday > 0
+        silent = gaps(done, holiday)
+        for start, stop in _runs(silent):
+            told.append(_unseen(done, "gap", (slice(None), slice(start, stop)), True))
+        y[:, silent] = np.nan
+        y[silences(done)] = np.nan
+        for row, start, stop in zip(*pauses(done, products), strict=True):
             y[row, start:stop] = np.nan
-        before = launches(replace(panel, y=y), products)
+        before = launches(done, products)
         y[np.arange(y.shape[1]) < before[:, None]] = np.nan
-    return replace(panel, y=y)
+        told.append(_uncensored(replace(done, marks=panel.marks), y, holiday))
+    return Cleaned(panel=done, changes=by_time([_changes(panel, {}), *told]))
 
 
-def gaps(panel: Panel) -> Array:
+def by_time(changes: list[pd.DataFrame]) -> pd.DataFrame:
+    """Several lists of changes as one; the first is kept even if all are empty."""
+    joined = pd.concat([frame for frame in changes if len(frame)] or changes[:1])
+    order = ["starts_at", "product_id", "kind"]
+    return joined.sort_values(order, kind="stable", ignore_index=True)
+
+
+def _changes(panel: Panel, columns: dict[str, Array]) -> pd.DataFrame:
+    """Rows of `COLUMNS` from arrays; `start` and `stop` are buckets."""
+    ends = panel.ds.append(panel.future(1))
+    n = len(columns.get("start", ()))
+    bucket = {name: np.asarray(columns.get(name, ()), dtype=int) for name in ("start", "stop")}
+    return pd.DataFrame(
+        {
+            "product_id": np.asarray(columns.get("product_id", ()), dtype=object),
+            "starts_at": ends[bucket["start"]],
+            "ends_at": ends[bucket["stop"]],
+            "kind": np.asarray(columns.get("kind", ()), dtype=object),
+            "units_before": np.asarray(columns.get("before", np.zeros(n)), dtype=float),
+            "units_after": np.asarray(columns.get("after", np.zeros(n)), dtype=float),
+            "note": np.asarray(columns.get("note", ()), dtype=object),
+        },
+        columns=list(COLUMNS),
+    )
+
+
+def _unseen(
+    panel: Panel, kind: str, where: tuple[Array | slice, slice], everyone: bool
+) -> pd.DataFrame:
+    """Rows for [start, stop) buckets of some products that were not observed."""
+    start, stop = where[1].start, where[1].stop
+    if start >= stop:
+        return _changes(panel, {})
+    units = np.asarray(np.nansum(panel.y[where], axis=1, dtype=np.float64))
+    ids = panel.ids[where[0]]
+    if everyone:
+        ids, units = np.array([""], dtype=object), np.array([units.sum()])
+    note = "announced" if kind == "outage" else "no order of any product"
+    n = len(ids)
+    return _changes(
+        panel,
+        {
+            "product_id": ids,
+            "start": np.full(n, start),
+            "stop": np.full(n, stop),
+            "kind": np.full(n, kind, dtype=object),
+            "before": units,
+            "after": np.full(n, np.nan),
+            "note": np.full(n, f"{note}; not observed", dtype=object),
+        },
+    )
+
+
+def _fakes_removed(panel: Panel, done: Panel) -> list[pd.DataFrame]:
+    """Take the fake orders from `done`'s arrays; a row for each burst."""
+    if panel.marks is None:
+        return []
+    marks = panel.marks[panel.marks["kind"] == "fake_orders"]
+    row = pd.Index(panel.ids).get_indexer(pd.Index(marks["product_id"]))
+    bucket = panel.ds.get_indexer(pd.Index(marks["ds"]))
+    inside = (row >= 0) & (bucket >= 0)
+    marks, row, bucket = marks[inside], row[inside], bucket[inside]
+    if marks.empty:
+        return []
+    before = panel.y[row, bucket].astype(np.float64)
+    after = np.maximum(before - marks["units"].to_numpy(), 0.0)
+    done.y[row, bucket] = after
+    if done.orders is not None:
+        counts = done.orders[row, bucket] - marks["orders"].to_numpy()
+        done.orders[row, bucket] = np.maximum(counts, 0.0)
+    frame = pd.DataFrame({"row": row, "bucket": bucket, "before": before, "after": after})
+    frame["note"] = marks["note"].to_numpy()
+    bursts = frame.groupby([row, marks["burst"].to_numpy()], sort=True).agg(
+        row=("row", "first"),
+        start=("bucket", "min"),
+        stop=("bucket", "max"),
+        before=("before", "sum"),
+        after=("after", "sum"),
+        note=("note", "first"),
+    )
+    columns = {name: bursts[name].to_numpy() for name in ("start", "before", "after", "note")}
+    columns |= {"product_id": panel.ids[bursts["row"]], "stop": bursts["stop"].to_numpy() + 1}
+    columns["kind"] = np.full(len(bursts), "fake_orders", dtype=object)
+    return [_changes(panel, columns)]
+
+
+def _uncensored(panel: Panel, y: Array, holiday: Array) -> pd.DataFrame:
+    """Raise or forget in `y` what was cut short; a row for each run."""
+    clock = clock_of(panel, 1, season=None)
+    found = censored(panel, clock, holiday=holiday if holiday.any() else None)
+    if not len(found.row):
+        return _changes(panel, {})
+    before = y[found.row, found.bucket].astype(np.float64)
+    y[found.row, found.bucket] = before * found.share
+    return _changes(panel, _cut_short(panel, found, before))
+
+
+def _cut_short(panel: Panel, found: Censored, before: Array) -> dict[str, Array]:
+    after = before * found.share
+    frame = pd.DataFrame({"run": found.run, "bucket": found.bucket, "row": found.row})
+    frame = frame.assign(before=before, after=after, due=found.due)
+    runs = frame.groupby("run", sort=True).agg(
+        row=("row", "first"),
+        start=("bucket", "min"),
+        stop=("bucket", "max"),
+        before=("before", "sum"),
+        after=("after", "sum"),
+        unseen=("after", lambda x: bool(x.isna().all())),
+        due=("due", "sum"),
+    )
+    note = [
+        f"{due:.0f} orders were due; " + ("not observed" if unseen else "raised to what is likely")
+        for due, unseen in zip(runs["due"], runs["unseen"], strict=True)
+    ]
+    return {
+        "product_id": panel.ids[runs["row"]],
+        "start": runs["start"].to_numpy(),
+        "stop": runs["stop"].to_numpy() + 1,
+        "kind": np.full(len(runs), "censored", dtype=object),
+        "before": runs["before"].to_numpy(),
+        "after": runs["after"].where(~runs["unseen"]).to_numpy(),
+        "note": np.array(note, dtype=object),
+    }
+
+
+def shifted(panel: Panel, y: Array, first: Array, *, days: int = 14) -> pd.DataFrame:
+    """Rows for level shifts at the buckets `first` [N] (0 = none): mean units a day on both sides.
+
+    `days` are looked at on either side at most.
+    """
+    rows = np.flatnonzero((first > 0) & (first < y.shape[1]))
+    if not len(rows) or not isinstance(panel.ds, pd.DatetimeIndex):
+        return _changes(panel, {})
+    day = pd.Timedelta("1D") / (panel.future(1)[0] - panel.ds[-1])
+    reach, bucket = round(days * day), np.arange(y.shape[1])
+    away = bucket - first[rows, None]
+    seen = np.isfinite(y[rows])
+    means = []
+    for side in ((away < 0) & (away >= -reach), (away >= 0) & (away < reach)):
+        total = np.where(side & seen, y[rows], 0).sum(axis=1, dtype=np.float64)
+        means.append(total / np.maximum((side & seen).sum(axis=1), 1) * day)
+    return _changes(
+        panel,
+        {
+            "product_id": panel.ids[rows],
+            "start": first[rows],
+            "stop": np.full(len(rows), y.shape[1]),
+            "kind": np.full(len(rows), "level_shift", dtype=object),
+            "before": means[0],
+            "after": means[1],
+            "note": np.full(len(rows), "mean units a day; the level before is past", dtype=object),
+        },
+    )
+
+
+def _runs(where: Array) -> list[tuple[int, int]]:
+    """[start, stop) of every run of True."""
+    edge = np.diff(np.pad(where, 1).astype(np.int8))
+    starts, stops = np.flatnonzero(edge == 1), np.flatnonzero(edge == -1)
+    return cast("list[tuple[int, int]]", list(zip(starts.tolist(), stops.tolist(), strict=True)))
+
+
+def gaps(panel: Panel, holiday: Array | None = None) -> Array:
     """bool [T]: buckets in a silence of the whole log that its usual rate rules out.
 
     The usual number of orders of a bucket is the median over the weeks at that time of week. A run
@@ -56,15 +253,30 @@ def gaps(panel: Panel) -> Array:
     total = np.where(seen, np.nansum(orders, axis=0), np.nan)
     clock = clock_of(panel, 1, season=None)
     place = (clock.weekday * clock.day + clock.slot)[: len(total)]
-    usual = pd.Series(total).groupby(place).transform("median").fillna(0).to_numpy()
     silent = (total == 0) | ~seen
-    zero = pd.Series(total == 0).groupby(place)
-    others: pd.Series = (zero.transform("sum") - 1) / np.maximum(zero.transform("size") - 1, 1)
-    rare = silent & seen & (usual > 0) & (others.to_numpy() <= RARELY_SILENT)
     run = pd.Series(np.cumsum(np.diff(silent, prepend=False) != 0))
-    missed = pd.Series(np.where(silent & seen, usual, 0.0)).groupby(run).transform("sum")
-    odd = pd.Series(rare).groupby(run).transform("any")
-    return np.asarray(silent & seen & odd & (missed.to_numpy() >= GAP_ORDERS))
+    shut = _shut(silent, run, clock, holiday)
+    total[shut] = np.nan  # says nothing of other weeks
+    usual = pd.Series(total).groupby(place).transform("median").fillna(0).to_numpy()
+    zero = pd.Series(total == 0).groupby(place).transform("sum")
+    weeks = pd.Series(np.isfinite(total)).groupby(place).transform("sum")
+    others: Array = np.asarray((zero - 1) / np.maximum(weeks - 1, 1))
+    mine = silent & seen & ~shut
+    rare = mine & (usual > 0) & (others <= RARELY_SILENT)
+    missed = pd.Series(np.where(mine, usual, 0.0)).groupby(run).transform("sum").to_numpy()
+    odd = pd.Series(rare).groupby(run).transform("any").to_numpy()
+    return np.asarray(mine & odd & (missed >= GAP_ORDERS))
+
+
+def _shut(silent: Array, run: pd.Series, clock: Clock, holiday: Array | None) -> Array:
+    """bool [T]: silences of the whole log around a wholly silent holiday, at most 14 days long."""
+    if holiday is None or not holiday.any():
+        return np.zeros(len(silent), dtype=bool)
+    date = clock.date[: len(silent)]
+    whole = holiday & (np.bincount(date, weights=~silent, minlength=len(holiday)) == 0)
+    touched = pd.Series(whole[date] & silent).groupby(run).transform("any")
+    brief = run.groupby(run).transform("size") <= _CLOSED_DAYS * clock.day
+    return np.asarray(silent & touched & brief)
 
 
 def launches(panel: Panel, products: pd.DataFrame | None) -> Array:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+
+from forecast.bursts import fake_orders
+from forecast.jams import jammed
 
 Array = npt.NDArray[Any]
 
@@ -32,6 +35,24 @@ class Panel:
     freq: str = "1h"  # a pandas offset; the whole-number step of an integer index as text
     season: int | None = None  # buckets in the short season; None = a day, or found in the data
     shift: Array | None = None  # [N] buckets that a series was moved later to end with the others
+    # What the order log shows of single buckets: kind (`fake_orders` or `jam`), product_id, ds,
+    # burst, units, orders (those that are fake), note. Rows of other buckets than `ds` are ignored.
+    marks: pd.DataFrame | None = None
+
+    def counted(self) -> Panel:
+        """The same panel with orders instead of units as what is asked for.
+
+        Raises
+        ------
+        ValueError
+            When the panel counts no orders.
+        """
+        if self.orders is None:
+            raise ValueError("the panel holds no order counts; make it with panel_of_orders")
+        marks = self.marks
+        if marks is not None:
+            marks = marks.assign(units=marks["orders"])
+        return replace(self, y=self.orders, marks=marks)
 
     def future(self, horizon: int) -> pd.Index[Any]:
         """[horizon] starts of the buckets after the last."""
@@ -59,6 +80,7 @@ def panel_of_orders(
     orders
         Arrow table, record batch reader or DuckDB relation with product_id (text), ordered_at
         (timestamp, UTC), quantity and status. Cancelled orders and unlisted products don't count.
+        account_id, segment and delivered_at, where there are any, tell fake orders and jams.
     product_ids
         One row each, in this order, with or without an order.
     freq
@@ -81,7 +103,7 @@ def panel_of_orders(
     most = max(int(span / step), 1)
     if history is None:
         most = max(min(most, MAX_CELLS // max(len(ids), 1)), 1)
-    cells = _aggregate(orders, ids, end - most * width, cut, width)
+    cells, fake = _aggregate(orders, ids, end - most * width, cut, width)
     first = _first_bucket(cells["bucket"], cells["orders"], most, step, history)
     n_buckets = most - first
     y = np.zeros((len(ids), n_buckets), dtype=np.float32)
@@ -96,7 +118,8 @@ def panel_of_orders(
         counts[:, unseen] = np.nan
     starts = end - width * np.arange(n_buckets, 0, -1)
     ds = pd.DatetimeIndex(starts.astype("M8[us]"), tz="UTC").tz_convert(tz)
-    return Panel(ids=ids, ds=ds, y=y, orders=counts, freq=freq)
+    marks = _marks(cells, fake, ids, ds, most)
+    return Panel(ids=ids, ds=ds, y=y, orders=counts, freq=freq, marks=marks)
 
 
 def panel_of_series(frame: pd.DataFrame, *, freq: str, season: int | None = None) -> Panel:
@@ -169,31 +192,86 @@ def _grid_start(as_of: pd.Timestamp, tz: str, step: pd.Timedelta) -> tuple[int, 
     return (instant, instant) if late == 0 else (instant - late + width, instant - late)
 
 
-def _aggregate(orders: Any, ids: Array, start: int, stop: int, width: int) -> dict[str, Array]:
-    """Sums per product code and bucket number since `start`, in an in-memory DuckDB."""
+def _aggregate(
+    orders: Any, ids: Array, start: int, stop: int, width: int
+) -> tuple[dict[str, Array], pd.DataFrame]:
+    """Sums per product code and bucket number since `start`, and the fake orders among them.
+
+    The log is copied once, numbers only, into an in-memory DuckDB: a reader can be read but once.
+    Logarithms are summed as whole millionths, so that the sum doesn't depend on threads.
+    """
     import duckdb
 
-    if isinstance(orders, duckdb.DuckDBPyRelation):
-        columns = orders.select("product_id", "ordered_at", "quantity", "status")
-        orders = columns.to_arrow_reader(1_000_000)
+    relation = isinstance(orders, duckdb.DuckDBPyRelation)
+    has = set(orders.columns if relation else orders.schema.names)
+    wanted = ["product_id", "ordered_at", "quantity", "status"]
+    wanted += [name for name in ("account_id", "segment", "delivered_at") if name in has]
+    if relation:
+        orders = orders.select(*wanted).to_arrow_reader(1_000_000)
     codes = pd.DataFrame({"product_id": ids.astype(str), "code": np.arange(len(ids))})
+    account = "null"
+    if "account_id" in has:  # 52 bits: whole numbers that a float holds exactly
+        text = "nullif(account_id::varchar, '')"
+        account = f"case when {text} is not null then hash({text}) & 4503599627370495 end"
+    trade = "coalesce(segment <> 'individual', false)" if "segment" in has else "false"
+    took = "epoch_us(delivered_at) - epoch_us(ordered_at)" if "delivered_at" in has else "null"
     with duckdb.connect() as connection:
         connection.register("log", orders)
         connection.register("listed", codes)
-        return cast(
-            "dict[str, Array]",
-            connection.execute(
-                """
-                select code, ((epoch_us(ordered_at) - $start) // $width)::bigint as bucket,
-                       sum(quantity)::double as units, count(*)::double as orders
-                from log join listed using (product_id)
-                where status <> 'cancelled'
-                  and epoch_us(ordered_at) >= $start and epoch_us(ordered_at) < $stop
-                group by all
-                """,
-                {"start": start, "stop": stop, "width": width},
-            ).fetchnumpy(),
+        connection.execute(
+            f"""
+            create temp table placed as
+            select code, ((epoch_us(ordered_at) - $start) // $width)::bigint as bucket,
+                   epoch_us(ordered_at) as instant, quantity::bigint as quantity,
+                   status = 'failed' as failed, ({account})::bigint as account,
+                   {trade} as trade,
+                   round(1e6 * ln(greatest({took}, 1e6)::double))::bigint as wait
+            from log join listed using (product_id)
+            where status <> 'cancelled'
+              and epoch_us(ordered_at) >= $start and epoch_us(ordered_at) < $stop
+            """,
+            {"start": start, "stop": stop, "width": width},
         )
+        fetched = connection.execute(
+            """
+            select code, bucket, sum(quantity)::double as units, count(*)::double as orders,
+                   count(*) filter (failed)::double as failed, avg(wait) as wait
+            from placed group by code, bucket order by code, bucket
+            """
+        ).fetchnumpy()
+        cells = {name: np.asarray(fetched[name]) for name in fetched if name != "wait"}
+        wait = np.ma.asarray(fetched["wait"], dtype=np.float64)
+        cells["wait"] = np.asarray(wait.filled(np.nan)) / 1e6
+        return cells, fake_orders(connection, cells, 3_600_000_000 // width)
+
+
+def _marks(
+    cells: dict[str, Array], fake: pd.DataFrame, ids: Array, ds: pd.DatetimeIndex, most: int
+) -> pd.DataFrame | None:
+    """Fake orders and jammed cells as one frame; None when there are none.
+
+    Buckets count from `most` before the panel's end.
+    """
+    step = int(pd.Timedelta("1D") / (ds[1] - ds[0])) if len(ds) > 1 else 24
+    where = jammed(cells, step)
+    jam = pd.DataFrame({name: cells[name][where] for name in ("code", "bucket")})
+    jam = jam.assign(kind="jam", burst=0, units=0.0, orders=0.0, note="")
+    marks = pd.concat([fake.assign(kind="fake_orders"), jam], ignore_index=True)
+    first = most - len(ds)
+    marks = marks[marks["bucket"] >= first]
+    if marks.empty:
+        return None
+    return pd.DataFrame(
+        {
+            "kind": marks["kind"].to_numpy(dtype=object),
+            "product_id": ids[marks["code"].to_numpy(dtype=int)],
+            "ds": ds[marks["bucket"].to_numpy(dtype=int) - first],
+            "burst": marks["burst"].to_numpy(dtype=int),
+            "units": marks["units"].to_numpy(dtype=float),
+            "orders": marks["orders"].to_numpy(dtype=float),
+            "note": marks["note"].to_numpy(dtype=object),
+        }
+    )
 
 
 def _first_bucket(

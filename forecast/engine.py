@@ -125,4 +125,5 @@ def _finished(
         shift=panel.shift,
         id_name="product_id" if panel.orders is not None else "unique_id",
         provisional=ready.task.days.provisional,
+        cleaning=ready.cleaning,
     )

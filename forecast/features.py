@@ -14,6 +14,7 @@ _WEEKS = 10
 _DAYS = 14
 _KEEP_WEEKS = 13  # of history that an origin looks at
 _HALF_LIFE = 12.0  # days after which the past counts half for a rarely ordered product's level
+_SHIFT_DAYS = 3  # after which a new level counts alone
 _SHAPE_NOISE = 0.1  # variance of a product's shape around its category's, relative
 
 
@@ -39,6 +40,7 @@ class Task:
     launch: Array  # int [N] bucket from which a product was on sale
     similar: Array  # int [N] row of the product it resembles, −1 = none told
     lump: Array  # float [N] units of a usual order; 0 = the series is no count of orders
+    level_start: Array  # int [N] first bucket of the present level; 0 = it never shifted
     seed: int = 0
     effort: float = 1.0  # share of a model's usual training rows
 
@@ -87,6 +89,10 @@ def past_of(task: Task, rows: Array, origin: int) -> Past:
     count = np.zeros(total.shape, dtype=np.int32)
     np.cumsum(seen, axis=1, out=count[:, 1:])
     weekly = _trailing(total, count, week)
+    shift = task.level_start[rows] - first
+    known = (shift > 0) & (shift < span - _SHIFT_DAYS * clock.day)
+    if known.any():
+        total, count = _since(total, np.where(known, shift, 0)), _since(count, shift * known)
     level, month = _level(task, rows, total, count, week)
     return Past(
         rows=rows,
@@ -98,6 +104,12 @@ def past_of(task: Task, rows: Array, origin: int) -> Past:
         level=level,
         month=month,
     )
+
+
+def _since(running: Array, shift: Array) -> Array:
+    """Running totals [n, K + 1] that begin at column `shift` [n]."""
+    before = np.take_along_axis(running, shift[:, None], axis=1)
+    return np.maximum(running - before, 0)
 
 
 def _trailing(total: Array, count: Array, width: int) -> Array:

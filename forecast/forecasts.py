@@ -26,6 +26,7 @@ class Forecast:
     shift: Array | None = None  # [N] buckets by which a series ends before the panel
     id_name: str = "product_id"
     provisional: tuple[int, ...] = ()  # years shown whose public holidays are not yet official
+    cleaning: pd.DataFrame | None = None  # what was changed in the history; None = not told
 
     def frame(self) -> pd.DataFrame:
         """Long frame: the id, ds, mean and a column for each level, q0.01 … q0.99."""

@@ -43,7 +43,7 @@ def find_peaks(
     `upper_units` the 0.95 quantile of the window's sum over the paths, `cause` promotion, release,
     calendar (holiday, month's turn, or an hour that is always high), trend or unexplained.
     """
-    seen = observed(panel, products=products, events=events)
+    seen = observed(panel, products=products, events=events, country=country)
     limit = thresholds(seen)
     high = median_of(forecast) > limit[:, None]
     row, start, stop = runs(high)

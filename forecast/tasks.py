@@ -8,11 +8,13 @@ import numpy as np
 import pandas as pd
 
 from forecast.borrow import Kin, borrow, fulfilment_of
-from forecast.calendars import clock_of, days_of, events_of
-from forecast.clean import launches, observed, pauses
+from forecast.calendars import Clock, clock_of, days_of, events_of
+from forecast.clean import by_time, launches, pauses, shifted
+from forecast.clean import clean as cleaned
 from forecast.demand import Array, Panel
-from forecast.effects import learn_effects
+from forecast.effects import Effects, learn_effects
 from forecast.features import Task
+from forecast.shifts import level_starts
 
 LEVELS = np.array([0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99])
 _MAX_CELLS = 25_000_000  # history cells that models look at
@@ -25,6 +27,7 @@ class Prepared:
     task: Task
     offset: Array  # float [N] added to every forecast; 0 unless the history has negative values
     borrowed: Array  # [N] str: where a product without history of its own borrowed, "" = nowhere
+    cleaning: pd.DataFrame  # what was changed in the history, `forecast.clean.COLUMNS`
 
 
 def prepare(
@@ -39,7 +42,8 @@ def prepare(
 ) -> Prepared:
     """Clean the panel, learn its effects and let new products borrow a past."""
     panel = _recent(panel)
-    clean = observed(panel, products=products, events=events)
+    done = cleaned(panel, products=products, events=events, country=country)
+    clean = done.panel
     y, offset = _positive(clean.y)
     days = days_of(clean, horizon, country=country, events=events, season=season)
     clock = clock_of(clean, horizon, season=season, days=days)
@@ -52,6 +56,8 @@ def prepare(
         paused, _, back = pauses(clean, products)
         launch[paused] = np.where(back >= y.shape[1], back, launch[paused])
     effects = learn_effects(y, clock=clock, days=days, events=planned, category=category, lump=lump)
+    level_start = _level_start(y, clock, effects, category)
+    changes = [done.changes, shifted(clean, y - offset[:, None], level_start)]
     kin = Kin(
         ids=clean.ids,
         category=category,
@@ -77,9 +83,21 @@ def prepare(
         launch=launch,
         similar=similar,
         lump=lump,
+        level_start=level_start,
         seed=seed,
     )
-    return Prepared(task=task, offset=offset, borrowed=borrowed)
+    return Prepared(
+        task=task,
+        offset=offset,
+        borrowed=borrowed,
+        cleaning=by_time(changes),
+    )
+
+
+def _level_start(y: Array, clock: Clock, effects: Effects, category: Array) -> Array:
+    """[N] where the present level begins, in history freed of calendar and events."""
+    calm = y if effects.boost is None else y / effects.boost[:, : y.shape[1]]
+    return level_starts(calm, clock, calendar=effects.calendar[category])
 
 
 def _recent(panel: Panel) -> Panel:

@@ -6,7 +6,7 @@ Data in, data out: nothing here touches disk, screen or clock.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib import resources
 
 import numpy as np
@@ -144,13 +144,10 @@ def expect_orders(
     workspace: Workspace, inputs: Inputs, panel: Panel, *, seed: int, progress: Progress
 ) -> Forecast:
     """Forecast the number of orders of every product: channels jam by orders, not by units."""
-    if panel.orders is None:
-        raise ValueError("the panel holds no order counts; make it with panel_of_orders")
-    counts = replace(panel, y=panel.orders)
     return _forecast(
         workspace,
         inputs,
-        counts,
+        panel.counted(),
         seed=seed,
         progress=lambda step, share: progress(f"orders: {step}", share),
     )

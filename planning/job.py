@@ -188,6 +188,9 @@ def _write(folder: Path, request: Request, inputs: Inputs, decision: Decision) -
     decision.demand.forecast.frame().to_parquet(folder / "forecast.parquet", index=False)
     (folder / "peaks.csv").write_text(csv_text(decision.demand.peaks), encoding="utf-8")
     (folder / "plan.csv").write_text(csv_text(decision.lines), encoding="utf-8")
+    cleaning = decision.demand.forecast.cleaning
+    if cleaning is not None:
+        (folder / "cleaning.csv").write_text(csv_text(cleaning), encoding="utf-8")
     store.write_json(folder / "kpis.json", kpis(decision))
     (folder / "exports").mkdir()
     write_exports(

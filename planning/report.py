@@ -52,6 +52,7 @@ $figures
 <div class="scroll">$lines</div>
 <h2>What was read</h2>
 <div class="scroll">$counts</div>
+$cleaning
 $notes
 </body>
 </html>
@@ -153,6 +154,27 @@ def _counts(inputs: Inputs) -> pd.DataFrame:
     return pd.DataFrame([{"table": name, **vars(count)} for name, count in inputs.counts.items()])
 
 
+def _cleaning(decision: Decision) -> str:
+    """What was changed in the history before it was learned from; empty if nothing was."""
+    changes = decision.demand.forecast.cleaning
+    if changes is None or changes.empty:
+        return ""
+    counts = changes["kind"].value_counts().sort_index()
+    told = ", ".join(f"{count} {str(kind).replace('_', ' ')}" for kind, count in counts.items())
+    latest = changes.sort_values("starts_at", ascending=False, kind="stable").head(TOP)
+    shown = latest.assign(
+        **{
+            name: latest[name].astype(object).where(latest[name].notna(), "")
+            for name in ("units_before", "units_after")
+        }
+    )
+    return (
+        "<h2>What was left out of the history</h2>"
+        f'<p class="muted">{escape(told)}; the latest {len(shown)} of {len(changes)}, '
+        f'all are in cleaning.csv.</p><div class="scroll">{_table(shown)}</div>'
+    )
+
+
 def report_page(
     decision: Decision, inputs: Inputs, as_of: pd.Timestamp, workspace: Workspace
 ) -> str:
@@ -175,5 +197,6 @@ def report_page(
         lines_told=f"The {len(dearest)} dearest of {len(lines)}; all are in plan.csv.",
         lines=_table(dearest),
         counts=_table(_counts(inputs)),
+        cleaning=_cleaning(decision),
         notes=f"<ul class='muted'>{notes}</ul>" if notes else "",
     )

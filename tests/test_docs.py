@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from forecast import LEVELS, MEASURES
+from forecast.clean import COLUMNS as CLEANING_COLUMNS
 from forecast.peaks import COLUMNS as PEAK_COLUMNS
 from planning import cli, commands, exports, job, ledger, problem
 from planning.optimise import Aims, solve
@@ -207,6 +208,7 @@ def test_the_ledgers_columns_are_the_real_ones():
     [
         ("plan.csv", problem.LINE_COLUMNS),
         ("peaks.csv", PEAK_COLUMNS),
+        ("cleaning.csv", CLEANING_COLUMNS),
         ("exports/<supplier_id>/", exports.COLUMNS),
         ("quarantine/<table>.csv", ("file", "line", "column", "value", "rule", "fix")),
         ("forecast.parquet", ("product_id", "ds", "mean", "q0.01", "q0.99")),

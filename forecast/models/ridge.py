@@ -135,12 +135,9 @@ def learn_weights(task: Task) -> Weights:
     grams, crosses = [], []
     for first in range(0, n, _CHUNK):
         rows = np.arange(first, min(first + _CHUNK, n))
-        gram, cross = 0.0, 0.0
-        for start in starts:
-            more = _moments(task, past_of(task, rows, start), part)
-            gram, cross = gram + more[0], cross + more[1]
-        grams.append(gram)
-        crosses.append(cross)
+        some = [_moments(task, past_of(task, rows, start), part) for start in starts]
+        grams.append(np.sum([gram for gram, _ in some], axis=0))
+        crosses.append(np.sum([cross for _, cross in some], axis=0))
     return Weights(part=part, own=_solve(np.concatenate(grams, 1), np.concatenate(crosses, 1)))
 
 
@@ -166,7 +163,7 @@ def _moments(task: Task, past: Past, part: Array) -> tuple[Array, Array]:
 
 
 def _solve(gram: Array, cross: Array) -> Array:
-    """[P, N, K, K], [P, N, K] -> [P, N, K]: everyone's weights, then each series' own around them."""
+    """[P, N, K, K], [P, N, K] -> [P, N, K] each series' weights, shrunk to everyone's."""
     k = gram.shape[-1]
     power = np.trace(gram, axis1=2, axis2=3) / k + 1e-9
     gram, cross = gram / power[..., None, None], cross / power[..., None]

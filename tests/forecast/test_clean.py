@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 
-from forecast.clean import gaps, launches, observed
+from forecast.clean import COLUMNS, clean, gaps, launches, observed
 from forecast.demand import Panel
 
 
@@ -59,3 +59,46 @@ def test_time_before_a_launch_is_unobserved():
     assert np.isnan(observed(p).y[0, :600]).all()
     told = pd.DataFrame({"product_id": ["P0"], "launched_at": [p.ds[500]]})
     assert launches(p, told)[0] == 500
+
+
+def closed_for_christmas():
+    """A shop in London with orders in office hours, closed from the 24th to the 4th."""
+    ds = pd.date_range("2025-11-03", "2026-01-30", freq="h", tz="Europe/London", inclusive="left")
+    open_ = (ds.hour >= 9) & (ds.hour < 18) & (ds.day_of_week < 5)
+    shut = (ds >= "2025-12-24") & (ds < "2026-01-05")
+    y = np.random.default_rng(0).poisson(20.0 * (open_ & ~shut), (5, len(ds)))
+    ids = np.array([f"P{k}" for k in range(5)], dtype=object)
+    y = y.astype(np.float32)
+    return Panel(ids=ids, ds=ds.as_unit("us"), y=y, orders=y.copy()), shut
+
+
+def test_a_shop_closed_on_a_holiday_sold_nothing_and_an_outage_is_a_gap():
+    p, shut = closed_for_christmas()
+    assert np.isnan(observed(p).y[:, shut]).any()
+    assert (observed(p, country="GB").y[:, shut] == 0).all()
+    p.y[:, 24 * 30 + 9 : 24 * 30 + 15] = 0
+    p.orders[:, 24 * 30 + 9 : 24 * 30 + 15] = 0
+    assert np.isnan(observed(p, country="GB").y[:, 24 * 30 + 9 : 24 * 30 + 15]).all()
+
+
+def test_every_change_is_listed_in_the_columns_told():
+    p = panel(office())
+    p.y[:, 24 * 30 + 9 : 24 * 30 + 15] = 0
+    p.orders[:, 24 * 30 + 9 : 24 * 30 + 15] = 0
+    done = clean(p)
+    assert tuple(done.changes.columns) == COLUMNS
+    assert list(done.changes["kind"]) == ["gap"]
+    assert list(done.changes["product_id"]) == [""]
+    (row,) = done.changes.to_dict("records")
+    unseen = np.isnan(done.panel.y).all(axis=0)
+    assert row["starts_at"] == p.ds[unseen.argmax()]
+    assert row["ends_at"] == p.ds[len(unseen) - unseen[::-1].argmax()]
+    assert list(clean(panel(office())).changes.columns) == list(COLUMNS)
+
+
+def test_cleaning_changes_no_panel_in_place():
+    p = panel(office())
+    p.y[:, 24 * 30 + 9 : 24 * 30 + 15] = 0
+    before = p.y.copy()
+    observed(p)
+    np.testing.assert_array_equal(p.y, before)
