@@ -109,7 +109,7 @@ def past_of(task: Task, rows: Array, origin: int) -> Past:
 def _since(running: Array, shift: Array) -> Array:
     """Running totals [n, K + 1] that begin at column `shift` [n]."""
     before = np.take_along_axis(running, shift[:, None], axis=1)
-    return np.maximum(running - before, 0)
+    return np.asarray(np.maximum(running - before, 0))
 
 
 def _trailing(total: Array, count: Array, width: int) -> Array:
