@@ -29,7 +29,8 @@ def write(data: Set) -> Path:
         stamps = _stamps(data)[: origin + data.horizon]
         told = announced(data, stamps)
         history = _long(data, data.past(origin).y, stamps[:origin], told, 0)
-        keep = np.arange(origin)[None, :] >= _starts(data, origin)[:, None]
+        start = np.minimum(data.starts(origin), origin - _LEAST_DAYS * data.day)
+        keep = np.arange(origin)[None, :] >= start[:, None]
         history[keep.ravel()].to_parquet(place / "history.parquet", index=False)
         nothing = np.full((len(data.panel.ids), data.horizon), np.nan)
         future = _long(data, nothing, stamps[origin:], told, origin)
@@ -54,14 +55,6 @@ def _stamps(data: Set) -> pd.DatetimeIndex:
     if ds.tz is None:
         return ds
     return ds.tz_convert("UTC").tz_localize(None) + ds[-1].utcoffset()
-
-
-def _starts(data: Set, origin: int) -> Array:
-    """[N] first bucket shown: the first one observed, of an order log's products the first sale."""
-    y = data.past(origin).y
-    shown = np.isfinite(y) if data.panel.orders is None else np.nan_to_num(y) > 0
-    first = np.where(shown.any(axis=1), shown.argmax(axis=1), origin)
-    return np.minimum(first, origin - _LEAST_DAYS * data.day)
 
 
 def _long(

@@ -51,7 +51,7 @@ def read(folder: Path, model: str, n: int, horizon: int) -> Array:
 
 def _scores(data: Set, origin: int, quantiles: Array) -> dict[str, float]:
     actual = data.actual(origin)
-    scale = metrics.mase_scale(data.past(origin).y, data.day)
+    scale = data.scale(origin)
     median = quantiles[:, :, MEDIAN]
     return {
         "MASE": metrics.mase(actual, median, scale),
@@ -76,7 +76,8 @@ def yardstick(data: Set) -> tuple[float, float]:
     for origin in data.origins:
         past, actual = data.past(origin).y, data.actual(origin)
         point = naive2(past, data.day, data.horizon)
-        scale = metrics.mase_scale(past, data.day)
-        scores.append((metrics.smape(actual, point), metrics.mase(actual, point, scale)))
+        scores.append(
+            (metrics.smape(actual, point), metrics.mase(actual, point, data.scale(origin)))
+        )
     smape, mase = np.mean(scores, axis=0)
     return float(smape), float(mase)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from forecast import Panel, panel_of_orders, panel_of_series
+from forecast import Panel, metrics, panel_of_orders, panel_of_series
 from forecast.demand import Array
 
 CACHE = Path(__file__).resolve().parents[2] / ".cache" / "forecast"
@@ -38,6 +38,26 @@ class Set:
         return replace(
             self.panel, ds=self.panel.ds[:origin], y=self.panel.y[:, :origin], orders=orders
         )
+
+    def starts(self, origin: int) -> Array:
+        """[N] where each series begins: the first value, of an order log's products the first sale.
+
+        `origin` for those that have not begun.
+        """
+        y = self.panel.y[:, :origin]
+        shown = np.isfinite(y) if self.panel.orders is None else np.nan_to_num(y) > 0
+        return np.where(shown.any(axis=1), shown.argmax(axis=1), origin)
+
+    def scale(self, origin: int) -> Array:
+        """[N] MASE's scale over a series' own life; NaN with less than two days of it.
+
+        With the zeros before its launch in it, a new product's scale would be next to nothing, and
+        a few such products would make up nearly all of a mean over series.
+        """
+        start = self.starts(origin)
+        lived = np.arange(origin)[None, :] >= start[:, None]
+        scale = metrics.mase_scale(np.where(lived, self.panel.y[:, :origin], np.nan), self.day)
+        return np.where(start <= origin - 2 * self.day, scale, np.nan)
 
     def actual(self, origin: int) -> Array:
         """[N, H] what came, NaN where nothing was observed."""
