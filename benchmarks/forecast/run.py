@@ -37,7 +37,8 @@ PEERS = (
     "auto_ets",
 )
 LIMIT = 300  # seconds a peer has for a set, shared by its origins
-QUIET = {"OMP_WAIT_POLICY": "PASSIVE", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+CALM = {"OMP_WAIT_POLICY": "PASSIVE"}  # threads that wait by spinning cost others their cores
+SINGLE = CALM | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}  # peers name their threads
 
 
 def commit() -> str:
@@ -84,7 +85,7 @@ def run_peer(peer: str, folder: Path, limit: float, version: str) -> None:
         try:
             subprocess.run(
                 command,
-                env=_clean() | QUIET,
+                env=_clean() | SINGLE,
                 stdout=log,
                 stderr=log,
                 check=True,
@@ -99,7 +100,7 @@ def run_peer(peer: str, folder: Path, limit: float, version: str) -> None:
 def run_ours(name: str, bench: Path, version: str) -> None:
     """Ours on one set, with its default settings."""
     subprocess.run(
-        [sys.executable, HERE / "ours.py", name, bench], env=_with_root() | QUIET, check=True
+        [sys.executable, HERE / "ours.py", name, bench], env=_with_root() | CALM, check=True
     )
     facts = CACHE / "sets" / name / f"{NAME}.json"
     facts.write_text(json.dumps(json.loads(facts.read_text()) | {"commit": version}))
@@ -152,7 +153,7 @@ def measure_speed(version: str) -> None:
     for products in SIZES:
         command = [sys.executable, HERE / "speed.py", str(products)]
         out = subprocess.run(
-            command, env=_with_root() | QUIET, check=True, stdout=subprocess.PIPE, text=True
+            command, env=_with_root() | CALM, check=True, stdout=subprocess.PIPE, text=True
         )
         facts = json.loads(out.stdout.splitlines()[-1])
         print(f"speed: {products:,} products, {facts['seconds']:.0f} s", flush=True)

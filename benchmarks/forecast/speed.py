@@ -22,7 +22,7 @@ def panel(products: int, *, seed: int = 0) -> Panel:
     """Poisson units by hour: levels of several orders of magnitude, a day's and a week's shape."""
     rng = np.random.default_rng(seed)
     ds = pd.date_range("2026-01-01", periods=24 * DAYS, freq="1h", tz="Asia/Shanghai")
-    hour, weekday = ds.hour.to_numpy(), ds.dayofweek.to_numpy()
+    hour, weekday = ds.hour.to_numpy(), ds.day_of_week.to_numpy()
     y = np.empty((products, len(ds)), dtype=np.float32)
     for start in range(0, products, _CHUNK):
         n = min(_CHUNK, products - start)
