@@ -34,7 +34,7 @@ def markdown(results: pd.DataFrame) -> str:
     lines.append("|---|---|" + "---:|" * (1 + len(_SHOWN)))
     for name, rows in results.groupby("set", sort=True):
         for r in rows.sort_values("SQL").to_dict("records"):
-            reached = f"{r['reached']:.0f} of {r['series']:.0f}"
+            reached = f"{round(r['reached'], 1):g} of {r['series']:.0f}"
             cells = [form.format(r[column]) for column, form in _SHOWN.items()]
             lines.append(f"| {name} | {r['model']} | {reached} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
