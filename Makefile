@@ -15,6 +15,7 @@ PYTHON ?= $(shell for python in python3.11 python3 python3.12 python3.13 python;
 UV ?= uv
 WORKERS ?= logical
 WORKSPACE ?= demo
+DATA ?= ../shared/bench
 
 # What a machine happens to have set must not reach us, and idle threads must not burn its cores.
 unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP
@@ -52,8 +53,9 @@ lab: $(READY) ## open the notebooks in JupyterLab on demo/ (or WORKSPACE=dir)
 	@test -f $(WORKSPACE)/peakahead.toml || $(BIN)/peakahead init $(WORKSPACE)
 	$(BIN)/peakahead lab -w $(WORKSPACE)
 
-bench: $(READY) ## run the benchmarks, each adds its figures to its CSV
-	@for script in benchmarks/*/*.py; do echo "$$script"; $(BIN)/python $$script || exit 1; done
+bench: $(READY) ## run the benchmarks (public data sets: DATA=dir), figures go to their CSVs
+	@for script in benchmarks/planning/*.py; do echo "$$script"; $(BIN)/python $$script || exit 1; done
+	$(BIN)/python benchmarks/forecast/run.py $(DATA)
 
 soak: $(READY) ## the long checks, hours rather than minutes
 	$(BIN)/python -m pytest -m soak

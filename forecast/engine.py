@@ -15,7 +15,7 @@ from forecast.models import MODELS, Model, Prediction
 from forecast.paths import sample_paths
 from forecast.tasks import LEVELS, Prepared, prepare
 
-DEFAULT_MEMBERS = ("seasonal_naive", "weekly_naive", "seasonal", "lightgbm")
+DEFAULT_MEMBERS = ("seasonal_naive", "weekly_naive", "seasonal", "ridge", "lightgbm")
 
 
 def forecast(

@@ -1,0 +1,64 @@
+"""Our side, in a process of its own: python ours.py SET BENCH; writes what peers.py writes."""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from exchange import folder_of
+from sets import Set, load
+
+from forecast import LEVELS, Forecast, forecast
+
+NAME = "peakahead"
+
+
+def main(name: str, bench: Path) -> None:
+    """Every origin in turn."""
+    data = load(name, bench)
+    if data is None:
+        raise SystemExit(f"{name} is not in {bench}")
+    seconds = []
+    for k, origin in enumerate(data.origins):
+        past = data.past(origin)
+        started = time.perf_counter()
+        found = forecast(
+            past,
+            data.horizon,
+            products=data.products,
+            events=data.events,
+            country=data.country,
+            season=past.season,
+        )
+        seconds.append(time.perf_counter() - started)
+        _write(data, found, folder_of(data) / str(k) / f"{NAME}.parquet")
+    facts = {
+        "seconds": float(np.mean(seconds)),
+        "reached": len(data.panel.ids),
+        "series": len(data.panel.ids),
+        "peak_rss_mb": peak_rss_mb(),
+    }
+    (folder_of(data) / f"{NAME}.json").write_text(json.dumps(facts))
+
+
+def peak_rss_mb() -> float:
+    """Largest resident memory of this process, and of its largest child beside it."""
+    kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    return sum(resource.getrusage(kind).ru_maxrss for kind in kinds) / 1024
+
+
+def _write(data: Set, found: Forecast, path: Path) -> None:
+    flat = found.quantiles.reshape(-1, len(LEVELS))
+    frame = pd.DataFrame(flat, columns=[f"q{level:g}" for level in LEVELS])
+    frame.insert(0, "step", np.tile(np.arange(data.horizon), len(found.ids)))
+    frame.insert(0, "unique_id", np.repeat(found.ids.astype(str), data.horizon))
+    frame.to_parquet(path, index=False)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]))
