@@ -86,7 +86,10 @@ def learn(task: Task, models: dict[str, Model]) -> Blend:
     past = holdout(task)
     if past is None:
         return Blend(members=names, weights=equal, factors=neutral, part=part)
-    predictions = [model.forecast(past) for model in models.values()]
+    predictions = []
+    for model in models.values():
+        fitted = model.fit(past)
+        predictions.append([fitted.predict(past, origin) for origin in past.origins])
     actual = np.concatenate([past.y[past.rows, o : o + past.horizon] for o in past.origins])
     segment = np.tile(segments(past)[past.rows], len(past.origins))
     members = np.stack([np.concatenate([p.quantiles for p in each]) for each in predictions])

@@ -71,7 +71,7 @@ def forecast(
     predictions = []
     for k, (name, model) in enumerate(models.items()):
         tell(name, 0.5 + 0.3 * k / len(models))
-        predictions.append(model.forecast(task)[0])
+        predictions.append(model.fit(task).predict(task, task.origins[-1]))
     segment = segments(task)
     result = _launched(task.launch, task.y.shape[1], blend.combine(predictions, segment, LEVELS))
     tell("paths", 0.8)

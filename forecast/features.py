@@ -337,6 +337,7 @@ def _lags(task: Task, past: Past, expected: Array, size: Array) -> dict[str, Arr
 
 
 def mean_seen(x: Array) -> Array:
+    """Mean along the first axis of what is not NaN; NaN where nothing is."""
     seen = np.isfinite(x)
     count = seen.sum(axis=0)
     total = np.where(seen, x, 0).sum(axis=0)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from forecast.models.additive import Additive
 from forecast.models.boosted import Boosted
 from forecast.models.exponential import Exponential
-from forecast.models.model import Model, Prediction
+from forecast.models.model import Fitted, Model, Prediction
 from forecast.models.ridge import Ridge
 from forecast.models.seasonal import Seasonal, SeasonalNaive
 
@@ -17,8 +17,9 @@ MODELS: dict[str, Callable[[], Model]] = {
     "seasonal": Seasonal,
     "ridge": Ridge,
     "lightgbm": Boosted,
+    "lightgbm_daily": lambda: Boosted(daily=True),
     "statsmodels": Exponential,
     "prophet": Additive,
 }
 
-__all__ = ["MODELS", "Model", "Prediction"]
+__all__ = ["MODELS", "Fitted", "Model", "Prediction"]

@@ -11,8 +11,7 @@ import pandas as pd
 
 from forecast.demand import Array
 from forecast.features import Task
-from forecast.models.model import Prediction
-from forecast.models.slow import Series, fit_largest
+from forecast.models.slow import Largest, Series, fit_largest
 
 
 @dataclass(frozen=True)
@@ -22,7 +21,7 @@ class Additive:
     most: int = 30  # series fitted
     seconds: float = 120.0  # a fit that takes longer hangs
 
-    def forecast(self, task: Task) -> list[Prediction]:
+    def fit(self, task: Task) -> Largest:
         """Quantiles of Prophet's posterior samples; the seasonal rule for the other series."""
         return fit_largest(task, fit_prophet, most=self.most, seconds=self.seconds)
 

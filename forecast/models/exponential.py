@@ -10,8 +10,7 @@ import pandas as pd
 
 from forecast.demand import Array
 from forecast.features import Task
-from forecast.models.model import Prediction
-from forecast.models.slow import Series, fit_largest
+from forecast.models.slow import Largest, Series, fit_largest
 
 
 @dataclass(frozen=True)
@@ -21,7 +20,7 @@ class Exponential:
     most: int = 30  # series fitted
     seconds: float = 120.0  # a fit that takes longer hangs
 
-    def forecast(self, task: Task) -> list[Prediction]:
+    def fit(self, task: Task) -> Largest:
         """Normal quantiles around the smoothed forecast; the seasonal rule for the rest."""
         return fit_largest(task, fit_ets, most=self.most, seconds=self.seconds)
 

@@ -1,4 +1,4 @@
-"""What a member of the ensemble is: settings that turn a task into predictions."""
+"""What a member of the ensemble is: settings, what they learn from a task, and predictions."""
 
 from __future__ import annotations
 
@@ -17,9 +17,17 @@ class Prediction:
     quantiles: Array  # float32 [R, H, Q] non-decreasing along Q
 
 
+class Fitted(Protocol):
+    """What a member learned; it may be asked for any origin at or after those it learned from."""
+
+    def predict(self, task: Task, origin: int) -> Prediction:
+        """Distribution of the task's `rows` in the `horizon` buckets from `origin`."""
+        ...
+
+
 class Model(Protocol):
     """Forecasts a batch of series; holds settings, never data."""
 
-    def forecast(self, task: Task) -> list[Prediction]:
-        """One prediction of `task.rows` from each of `task.origins`."""
+    def fit(self, task: Task) -> Fitted:
+        """Learn from every bucket before the task's first origin."""
         ...

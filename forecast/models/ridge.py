@@ -9,12 +9,14 @@ import numpy as np
 from forecast.demand import Array
 from forecast.features import Past, Task, change, mean_seen, ordinary, past_of, same_time, spread
 from forecast.models.model import Prediction
-from forecast.models.residuals import Counts, error_quantiles, mixed, poisson_counts, pool_counts
+from forecast.models.residuals import Counts, error_quantiles, mixed, pool_counts
+from forecast.models.seasonal import Seasonal, SeasonalFit
 
 _PENALTY = 2e-3  # of a series' own weights, against the mean square of its candidates
 _CHUNK = 500  # series at a time, to bound memory
 _CELLS = 8_000_000  # series × past origins × buckets to learn from
 _ORIGINS = (6, 400)  # past origins: the fewest, the most
+_CLIP = 50.0  # standardised errors beyond are as bad as this
 _DENSE = 4.0  # orders a bucket from which errors are a continuum
 
 
@@ -46,25 +48,24 @@ class Ridge:
     to the weights of all series together (ridge regression, Hoerl & Kennard 1970).
     """
 
-    def forecast(self, task: Task) -> list[Prediction]:
-        """Weighted candidates with the errors that they made from past origins around them."""
+    def fit(self, task: Task) -> RidgeFit | SeasonalFit:
+        """Weights, and the errors that they made from past origins."""
         starts = past_origins(task)
         if not starts:
-            from forecast.models.seasonal import Seasonal
-
-            return Seasonal().forecast(task)
+            return Seasonal().fit(task)
         weights = learn_weights(task)
-        n = len(task.rows)
-        shape = (n, len(starts), task.horizon)
+        shape = (len(task.rows), len(starts), task.horizon)
         errors = np.full(shape, np.nan, dtype=np.float32)
         expected = np.zeros(shape, dtype=np.float32)
-        for first in range(0, n, _CHUNK):
+        for first in range(0, len(task.rows), _CHUNK):
             some = slice(first, first + _CHUNK)
             for j, start in enumerate(starts):
                 past = past_of(task, task.rows[some], start)
                 m = weights.expected(task, past)
-                actual = task.y[past.rows, start : start + task.horizon]
-                errors[some, j] = np.clip((actual - m) / spread(task, past, m), -50.0, 50.0)
+                error = (task.y[past.rows, start : start + task.horizon] - m) / spread(
+                    task, past, m
+                )
+                errors[some, j] = np.clip(error, -_CLIP, _CLIP)
                 expected[some, j] = m
         actual = np.stack([task.y[task.rows, s : s + task.horizon] for s in starts], axis=1)
         lump = np.broadcast_to(task.lump[task.rows][:, None, None], shape)
@@ -72,21 +73,29 @@ class Ridge:
         counts = pool_counts(
             expected.ravel()[keep], actual.ravel()[keep], lump.ravel()[keep], task.levels
         )
-        found = error_quantiles(errors.reshape(n, -1), task.levels)
-        return [self._from(task, origin, weights, found, counts) for origin in task.origins]
+        found = error_quantiles(errors.reshape(len(task.rows), -1), task.levels)
+        return RidgeFit(weights=weights, errors=found, counts=counts)
 
-    def _from(
-        self, task: Task, origin: int, weights: Weights, errors: Array, counts: Counts
-    ) -> Prediction:
+
+@dataclass(frozen=True, kw_only=True)
+class RidgeFit:
+    """Weights of the candidates and their past errors."""
+
+    weights: Weights
+    errors: Array  # float [R, Q] quantiles of standardised errors
+    counts: Counts
+
+    def predict(self, task: Task, origin: int) -> Prediction:
+        """Weighted candidates with past errors around them."""
         shape = (len(task.rows), task.horizon)
         mean = np.zeros(shape, dtype=np.float32)
         quantiles = np.zeros((*shape, len(task.levels)), dtype=np.float32)
         for first in range(0, len(task.rows), _CHUNK):
             some = slice(first, first + _CHUNK)
             past = past_of(task, task.rows[some], origin)
-            m = weights.expected(task, past)
-            wide = m[..., None] + spread(task, past, m)[..., None] * errors[some][:, None, :]
-            quantiles[some] = np.maximum(mixed(m, wide, counts, task.lump[past.rows]), 0.0)
+            m = self.weights.expected(task, past)
+            wide = m[..., None] + spread(task, past, m)[..., None] * self.errors[some][:, None, :]
+            quantiles[some] = np.maximum(mixed(m, wide, self.counts, task.lump[past.rows]), 0.0)
             mean[some] = m
         return Prediction(mean=mean, quantiles=np.sort(quantiles, axis=2))
 

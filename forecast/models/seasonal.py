@@ -32,11 +32,12 @@ class SeasonalNaive:
     weekly: bool = False
     seasons: int = 8  # looked back on for errors
 
-    def forecast(self, task: Task) -> list[Prediction]:
-        """Quantiles = last season + quantiles of past changes."""
-        return [self._from(task, origin) for origin in task.origins]
+    def fit(self, task: Task) -> SeasonalNaive:  # noqa: ARG002 - it has nothing to learn
+        """The past itself is all that it knows."""
+        return self
 
-    def _from(self, task: Task, origin: int) -> Prediction:
+    def predict(self, task: Task, origin: int) -> Prediction:
+        """Quantiles = last season + quantiles of past changes."""
         clock = task.clock
         season = clock.day * (clock.week if self.weekly else 1)
         ahead = task.ahead(origin)
@@ -72,12 +73,8 @@ class Seasonal:
     lookbacks: int = 10
     stride: int = 5  # days between the past origins; prime to the week
 
-    def forecast(self, task: Task) -> list[Prediction]:
-        """Expected units and quantiles of units from each origin."""
-        errors, counts = self._learn(task)
-        return [self._from(task, origin, errors, counts) for origin in task.origins]
-
-    def _learn(self, task: Task) -> tuple[Array, Counts]:
+    def fit(self, task: Task) -> SeasonalFit:
+        """Errors that the rule made from past origins."""
         rows, first = task.rows, task.origins[0]
         day = task.clock.day
         least = min(2 * day * task.clock.week, max(first // 2, day))
@@ -96,25 +93,34 @@ class Seasonal:
                 expected[chunk, j] = m
         levels = task.levels
         if not starts:
-            return error_quantiles(np.full((len(rows), 1), np.nan), levels), poisson_counts(levels)
+            none = error_quantiles(np.full((len(rows), 1), np.nan), levels)
+            return SeasonalFit(errors=none, counts=poisson_counts(levels))
         actual = np.stack([task.y[rows, s : s + task.horizon] for s in starts], axis=1)
         lump = np.broadcast_to(task.lump[rows][:, None, None], actual.shape)
         some = slice(None, None, max(actual.size // 3_000_000, 1))
         counts = pool_counts(
             expected.ravel()[some], actual.ravel()[some], lump.ravel()[some], levels
         )
-        return error_quantiles(errors.reshape(len(rows), -1), levels), counts
+        found = error_quantiles(errors.reshape(len(rows), -1), levels)
+        return SeasonalFit(errors=found, counts=counts)
 
-    def _from(self, task: Task, origin: int, errors: Array, counts: Counts) -> Prediction:
+
+@dataclass(frozen=True, kw_only=True)
+class SeasonalFit:
+    """Past errors of the rule."""
+
+    errors: Array  # float [R, Q] quantiles of standardised errors
+    counts: Counts
+
+    def predict(self, task: Task, origin: int) -> Prediction:
+        """Expected units and quantiles of units."""
         shape = (len(task.rows), task.horizon)
         mean = np.zeros(shape, dtype=np.float32)
         quantiles = np.zeros((*shape, len(task.levels)), dtype=np.float32)
         for chunk, past in _chunks(task, origin):
             m = ordinary(task, past)
-            size = spread(task, past, m)
-            wide = m[..., None] + size[..., None] * errors[chunk][:, None, :]
-            both = mixed(m, wide, counts, task.lump[past.rows])
-            quantiles[chunk] = np.maximum(both, 0.0)
+            wide = m[..., None] + spread(task, past, m)[..., None] * self.errors[chunk][:, None, :]
+            quantiles[chunk] = np.maximum(mixed(m, wide, self.counts, task.lump[past.rows]), 0.0)
             mean[chunk] = m
         return Prediction(mean=mean, quantiles=np.sort(quantiles, axis=2))
 

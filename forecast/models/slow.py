@@ -12,7 +12,7 @@ from forecast.demand import Array
 from forecast.features import Task, past_of
 from forecast.models.model import Prediction
 from forecast.models.patience import each
-from forecast.models.seasonal import Seasonal
+from forecast.models.seasonal import Seasonal, SeasonalFit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,22 +28,35 @@ class Series:
     seed: int
 
 
-def fit_largest(
-    task: Task, fit: Callable[[Series], tuple[Array, Array] | None], *, most: int, seconds: float
-) -> list[Prediction]:
-    """Seasonal forecasts in which those of the `most` largest series are replaced by `fit`'s."""
-    predictions = Seasonal().forecast(task)
-    size = np.nanmean(np.nan_to_num(task.y[task.rows]), axis=1)
-    chosen = np.sort(np.argsort(-size, kind="stable")[:most])
-    jobs = [_series(task, task.rows[k], origin) for origin in task.origins for k in chosen]
-    found = iter(each(fit, jobs, seconds=seconds))
-    for prediction in predictions:
-        for k in chosen:
-            result = next(found)
+Fit = Callable[[Series], tuple[Array, Array] | None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Largest:
+    """Fits the `most` largest series anew at every origin; the rest get the seasonal rule."""
+
+    fit_one: Fit  # a function at the top of a module
+    most: int
+    seconds: float  # after which a fit hangs
+    rest: SeasonalFit
+
+    def predict(self, task: Task, origin: int) -> Prediction:
+        """Seasonal forecasts in which those of the largest series are replaced."""
+        prediction = self.rest.predict(task, origin)
+        size = np.nanmean(np.nan_to_num(task.y[task.rows, :origin]), axis=1)
+        chosen = np.sort(np.argsort(-size, kind="stable")[: self.most])
+        jobs = [_series(task, task.rows[k], origin) for k in chosen]
+        found = each(self.fit_one, jobs, seconds=self.seconds)
+        for k, result in zip(chosen, found, strict=True):
             if result is not None and all(np.isfinite(part).all() for part in result):
                 prediction.mean[k] = np.maximum(result[0], 0)
                 prediction.quantiles[k] = np.sort(np.maximum(result[1], 0), axis=1)
-    return predictions
+        return prediction
+
+
+def fit_largest(task: Task, fit_one: Fit, *, most: int, seconds: float) -> Largest:
+    """What is known before any series is fitted."""
+    return Largest(fit_one=fit_one, most=most, seconds=seconds, rest=Seasonal().fit(task))
 
 
 def _series(task: Task, row: Any, origin: int) -> Series:
