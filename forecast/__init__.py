@@ -2,14 +2,16 @@
 
 from forecast.backtest import Backtest, Scores, leaderboard, score_members
 from forecast.demand import Panel, panel_of_orders, panel_of_series
-from forecast.engine import forecast
+from forecast.engine import Known, Refreshed, forecast, refresh, train
 from forecast.forecasts import Forecast
 from forecast.hierarchy import aggregate, by_category
 from forecast.models import MODELS
 from forecast.peaks import find_peaks
 from forecast.plots import bars_figure, dependence_figure, levels_figure, reliability_figure
+from forecast.saved import ModelOfOtherVersion, ModelRefused, load, save
 from forecast.scores import GROUPS, MEASURES, Measure
 from forecast.tasks import LEVELS
+from forecast.trained import RefitNeeded, Trained, why_refit
 
 __all__ = [
     "GROUPS",
@@ -18,9 +20,15 @@ __all__ = [
     "MODELS",
     "Backtest",
     "Forecast",
+    "Known",
     "Measure",
+    "ModelOfOtherVersion",
+    "ModelRefused",
     "Panel",
+    "RefitNeeded",
+    "Refreshed",
     "Scores",
+    "Trained",
     "aggregate",
     "bars_figure",
     "by_category",
@@ -29,8 +37,13 @@ __all__ = [
     "forecast",
     "leaderboard",
     "levels_figure",
+    "load",
     "panel_of_orders",
     "panel_of_series",
+    "refresh",
     "reliability_figure",
+    "save",
     "score_members",
+    "train",
+    "why_refit",
 ]
