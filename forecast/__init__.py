@@ -3,11 +3,18 @@
 from forecast.backtest import Backtest, Scores, leaderboard, score_members
 from forecast.demand import Panel, panel_of_orders, panel_of_series
 from forecast.engine import forecast
+from forecast.explain import explain
 from forecast.forecasts import Forecast
 from forecast.hierarchy import aggregate, by_category
 from forecast.models import MODELS
 from forecast.peaks import find_peaks
-from forecast.plots import bars_figure, dependence_figure, levels_figure, reliability_figure
+from forecast.plots import (
+    bars_figure,
+    dependence_figure,
+    levels_figure,
+    reliability_figure,
+    waterfall_figure,
+)
 from forecast.scores import GROUPS, MEASURES, Measure
 from forecast.tasks import LEVELS
 
@@ -25,6 +32,7 @@ __all__ = [
     "bars_figure",
     "by_category",
     "dependence_figure",
+    "explain",
     "find_peaks",
     "forecast",
     "leaderboard",
@@ -33,4 +41,5 @@ __all__ = [
     "panel_of_series",
     "reliability_figure",
     "score_members",
+    "waterfall_figure",
 ]
