@@ -3,48 +3,54 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from itertools import product
 
 import numpy as np
 
-from forecast.calibrate import stretched, stretches
+from forecast.calibrate import Calibration, calibrate, neutral
 from forecast.demand import Array
 from forecast.features import Task
 from forecast.metrics import crps, mase_scale
 from forecast.models import Model, Prediction
 
-_STEP = 0.2  # of the grid of convex weights
 _RATES = (0.05, 0.5, 5.0)  # orders a bucket that part the segments
+_DENSE = 2  # first segment whose quantiles are calibrated; pools of rare counts are as they are
 _MOST_ROWS = 1_500  # series in the hold-out
 _EFFORT = 0.6  # share of the training rows that members may use in the hold-out
-_MOST_SCORES = 200_000  # buckets scored by each point of the grid
+_CELLS = 40_000  # buckets scored for a segment and part of the horizon
+_FEWEST_ROWS = 10  # held-out rows with which a segment has weights of its own
+_STEPS = 20  # of the greedy search: weights are whole twentieths, before the belief is mixed in
+_BELIEF = 100  # held-out rows that weigh as much as the belief below
+_LEARNERS = ("lightgbm", "lightgbm_daily")  # gain from history that a hold-out takes from them
 
 
 @dataclass(frozen=True, kw_only=True)
 class Blend:
-    """Weights of the members by segment, and stretches of the result."""
+    """Weights of the members by segment and part of the horizon, and how the result is calibrated.
+
+    With no hold-out the weights are the belief alone.
+    """
 
     members: tuple[str, ...]
-    weights: Array  # float [S, M] rows sum to 1
-    factors: Array  # float [P, Q] of the calibration
-    part: Array  # int [H] part of the horizon
+    weights: Array  # float [S, P, M] rows sum to 1
+    calibration: Calibration
 
     def combine(self, predictions: list[Prediction], segment: Array, levels: Array) -> Prediction:
-        """Average the members' quantiles, then stretch those of series that are no rare counts."""
-        weight = self.weights[segment].astype(np.float32)
-        quantiles = sum(weight[:, k, None, None] * p.quantiles for k, p in enumerate(predictions))
-        mean = sum(weight[:, k, None] * p.mean for k, p in enumerate(predictions))
-        wide = stretched(np.asarray(quantiles), levels, self.factors, self.part)
-        dense = (segment >= len(_RATES) - 1)[:, None, None]
+        """Average the members' quantiles; calibrate those of series that are no rare counts."""
+        weight = self.weights[segment][:, self.calibration.part].astype(np.float32)
+        quantiles = sum(weight[:, :, k, None] * p.quantiles for k, p in enumerate(predictions))
+        mean = sum(weight[:, :, k] * p.mean for k, p in enumerate(predictions))
+        moved = self.calibration.apply(np.asarray(quantiles), levels)
+        dense = (segment >= _DENSE)[:, None, None]
         return Prediction(
-            mean=np.asarray(mean), quantiles=np.maximum(np.where(dense, wide, quantiles), 0.0)
+            mean=np.asarray(mean), quantiles=np.maximum(np.where(dense, moved, quantiles), 0.0)
         )
 
     def label(self, segment: int) -> str:
         """Members with weight, heaviest first, as told to people."""
-        order = np.argsort(-self.weights[segment], kind="stable")
-        told = [(self.members[k], self.weights[segment, k]) for k in order]
-        return "+".join(f"{name}:{weight:.1f}" for name, weight in told if weight > 0)
+        weight = self.weights[segment][self.calibration.part].mean(axis=0)
+        order = np.argsort(-weight, kind="stable")
+        told = [f"{self.members[k]}:{weight[k]:.1f}" for k in order if weight[k] >= 0.05]
+        return "+".join(told)
 
 
 def segments(task: Task) -> Array:
@@ -78,74 +84,89 @@ def holdout(task: Task) -> Task | None:
 
 
 def learn(task: Task, models: dict[str, Model]) -> Blend:
-    """Weights and stretches from the hold-out; equal weights when there is none."""
+    """Weights and calibration from the hold-out."""
     names = tuple(models)
     part = np.minimum(np.arange(task.horizon) // max(task.clock.day, 1), 2)
-    neutral = np.ones((int(part.max()) + 1, len(task.levels)))
-    equal = np.full((len(_RATES) + 1, len(names)), 1 / len(names))
+    belief = believed(names)
+    weights = np.tile(belief, (len(_RATES) + 1, int(part.max()) + 1, 1))
+    calm = neutral(part, task.levels)
     past = holdout(task)
     if past is None:
-        return Blend(members=names, weights=equal, factors=neutral, part=part)
-    predictions = []
+        return Blend(members=names, weights=weights, calibration=calm)
+    told = []
     for model in models.values():
         fitted = model.fit(past)
-        predictions.append([fitted.predict(past, origin) for origin in past.origins])
+        told.append(np.concatenate([fitted.predict(past, o).quantiles for o in past.origins]))
+    members = np.stack(told)
     actual = np.concatenate([past.y[past.rows, o : o + past.horizon] for o in past.origins])
     segment = np.tile(segments(past)[past.rows], len(past.origins))
-    members = np.stack([np.concatenate([p.quantiles for p in each]) for each in predictions])
-    weights = equal.copy()
     if len(names) > 1:
-        size = mase_scale(past.y[past.rows, : past.origins[0]], past.clock.day)
-        size = np.tile(size, len(past.origins))
-        weights = _weigh(actual, members, segment, task.levels, size, equal)
-    mixed = np.einsum("sm,mshq->shq", weights[segment], members, optimize=True)
-    dense = segment >= len(_RATES) - 1
-    factors = neutral
-    if dense.any():
-        days = len(past.origins) * min(int(dense.sum()) / len(past.origins), 20.0) ** 0.5
-        factors = stretches(actual[dense], mixed[dense], task.levels, part=part, days=days * 2)
-    return Blend(members=names, weights=weights, factors=factors, part=part)
+        weights = _weigh_all(past, actual, members, segment, (part, weights))
+    dense = segment >= _DENSE
+    if not dense.any():
+        return Blend(members=names, weights=weights, calibration=calm)
+    mixed = np.einsum("shm,mshq->shq", weights[segment[dense]][:, part], members[:, dense])
+    age = np.repeat(np.arange(len(past.origins))[::-1], len(past.rows))[dense]
+    found = calibrate(actual[dense], mixed, task.levels, part=part, age=age)
+    return Blend(members=names, weights=weights, calibration=found)
 
 
-def _weigh(
-    actual: Array, members: Array, segment: Array, levels: Array, size: Array, equal: Array
+def _weigh_all(
+    past: Task, actual: Array, members: Array, segment: Array, believed: tuple[Array, Array]
 ) -> Array:
-    """[S, M] the point of the grid with the least CRPS, each series scaled by its naive error."""
-    weights = equal.copy()
-    grid = _grid(members.shape[0])
-    overall = _best(actual, members, levels, size, grid)
-    for s in range(len(equal)):
-        mine = segment == s
-        weights[s] = overall
-        if mine.sum() >= 10 or mine.all():
-            weights[s] = _best(actual[mine], members[:, mine], levels, size[mine], grid)
+    """[S, P, M] weights of each segment and part; from all rows where a segment has too few."""
+    part, belief = believed
+    size = mase_scale(past.y[past.rows, : past.origins[0]], past.clock.day)
+    size = np.tile(size, len(past.origins))
+    weights = belief.copy()
+    for s in range(len(weights)):
+        rows = np.flatnonzero(segment == s)
+        rows = rows if len(rows) >= _FEWEST_ROWS else np.arange(len(segment))
+        for p in range(weights.shape[1]):
+            at = np.flatnonzero(part == p)
+            some = members[:, rows][:, :, at]
+            truth = actual[rows][:, at]
+            weights[s, p] = weigh(truth, some, past.levels, size=size[rows], belief=belief[s, p])
     return weights
 
 
-def _best(actual: Array, members: Array, levels: Array, scale: Array, grid: Array) -> Array:
-    usable = np.isfinite(actual) & np.isfinite(scale)[:, None]
-    step = max(actual.size // _MOST_SCORES, 1)
-    row, column = (index[::step] for index in np.nonzero(usable))
+def believed(names: tuple[str, ...]) -> Array:
+    """[M] weights before anything is held out: those that learn from all series, else everyone."""
+    chosen = np.array([name in _LEARNERS for name in names], dtype=float)
+    chosen = chosen if chosen.any() else np.ones(len(names))
+    return np.asarray(chosen / chosen.sum())
+
+
+def weigh(actual: Array, members: Array, levels: Array, *, size: Array, belief: Array) -> Array:
+    """[M] convex weights with little CRPS, each row scaled by its `size`.
+
+    Members are added one by one, the one that helps most each time, with replacement (Caruana et
+    al. 2004), to a start that holds the belief: much of it where little was held out.
+
+    Parameters
+    ----------
+    actual, members
+        [S, H] and [M, S, H, Q]; NaN = not observed.
+    size
+        [S] error of the naive forecast, NaN = the row doesn't count.
+    belief
+        [M] weights that hold-out rows must outweigh.
+    """
+    usable = np.isfinite(actual) & np.isfinite(size)[:, None]
+    row, column = np.nonzero(usable)
+    step = max(len(row) // _CELLS, 1)
+    row, column = row[::step], column[::step]
     if not len(row):
-        return np.asarray(grid.mean(axis=0))
-    truth, some = actual[row, column], members[:, row, column]
-    losses = [
-        float((crps(truth, np.tensordot(w, some, axes=1), levels) / scale[row]).mean())
-        for w in grid
-    ]
-    return np.asarray(grid[int(np.argmin(losses))])
-
-
-def _grid(n: int) -> Array:
-    """Convex weights of n members in whole steps."""
-    steps = round(1 / _STEP)
-    if n > 5:  # too many points: single members and pairs
-        pairs = [
-            np.eye(n)[i] * w + np.eye(n)[j] * (1 - w)
-            for i in range(n)
-            for j in range(i)
-            for w in (0.25, 0.5, 0.75)
+        return belief
+    truth, some = actual[row, column], members[:, row, column].astype(np.float64)
+    count = belief * _STEPS * _BELIEF / len(actual)
+    total = np.tensordot(count, some, axes=1)
+    for _ in range(_STEPS):
+        whole = count.sum() + 1
+        losses = [
+            float((crps(truth, (total + m) / whole, levels) / size[row]).mean()) for m in some
         ]
-        return np.concatenate([np.eye(n), np.stack(pairs)])
-    points = [p for p in product(range(steps + 1), repeat=n) if sum(p) == steps]
-    return np.asarray(points, dtype=float) / steps
+        best = int(np.argmin(losses))
+        count[best] += 1
+        total = total + some[best]
+    return np.asarray(count / count.sum())

@@ -1,17 +1,53 @@
-"""Conformal stretching of quantiles, so that levels mean what they say on data not trained on."""
+"""Conformal calibration: quantiles stretched, and their tail fitted, on data not trained on."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 
 from forecast.demand import Array
 
 _LEAST = 60  # observations that a stretch needs
-_DOUBT = 12.0  # days of hold-out that weigh as much as the belief that no stretch is needed
+_DOUBT = 30.0  # days of hold-out that weigh as much as the belief that no stretch is needed
+_FADE = 0.9  # weight of an origin against the next later one
+_TAIL = 0.95  # the level beyond which the tail has a shape of its own
+_EXTREMES = 40  # held-out values beyond it that a shape needs
+_SHAPES = (-0.2, 0.4)  # of the generalised Pareto distribution
 
 
-def stretches(actual: Array, quantiles: Array, levels: Array, *, part: Array, days: float) -> Array:
-    """How far each quantile must move from the median to hold its share, by part of the horizon.
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """How far quantiles move from the median, by part of the horizon, and the tail's shape."""
+
+    part: Array  # int [H] part of the horizon, 0 … P − 1
+    factors: Array  # float [P, Q] on the distance from the median
+    shape: float = 0.0  # of the generalised Pareto tail beyond the last level; 0 = exponential
+
+    def apply(self, quantiles: Array, levels: Array) -> Array:
+        """[N, H, Q] stretched; sorted along Q."""
+        centre = quantiles[..., middle(levels)][..., None]
+        return np.sort(centre + (quantiles - centre) * self.factors[self.part][None], axis=2)
+
+
+def middle(levels: Array) -> int:
+    """Where the median stands among the levels."""
+    return int(np.argmin(np.abs(levels - 0.5)))
+
+
+def neutral(part: Array, levels: Array) -> Calibration:
+    """Changes nothing."""
+    return Calibration(part=part, factors=np.ones((int(part.max()) + 1, len(levels))))
+
+
+def calibrate(
+    actual: Array, quantiles: Array, levels: Array, *, part: Array, age: Array
+) -> Calibration:
+    """Learn from held-out forecasts.
+
+    Each level of each side moves on its own: conformalised quantile regression (Romano, Patterson &
+    Candès 2019) with the score (units − median) / (quantile − median), recent origins weighing more
+    (Barber et al. 2023). Beyond q0.95 scores follow a generalised Pareto distribution.
 
     Parameters
     ----------
@@ -21,34 +57,78 @@ def stretches(actual: Array, quantiles: Array, levels: Array, *, part: Array, da
         [S, H, Q] their forecasts.
     part
         int [H] part of the horizon, 0 … P − 1.
-    days
-        Independent days in the hold-out: few of them, and the stretch stays near 1.
-
-    Returns
-    -------
-    [P, Q] factors on the distance from the median; conformalised quantile regression (Romano,
-    Patterson & Candès 2019) with a multiplicative score, each side and level on its own.
+    age
+        int [S] origins between a row's and the last one. The more origins and rows, the more a
+        stretch is trusted; with few it stays near 1.
     """
-    middle = int(np.argmin(np.abs(levels - 0.5)))
-    centre = quantiles[..., middle]
-    factors = np.ones((int(part.max()) + 1, len(levels)))
+    found = neutral(part, levels)
+    origins, rows = np.unique(age, return_counts=True)
+    days = 2 * len(origins) * min(float(rows.mean()), 20.0) ** 0.5
     trust = days / (days + _DOUBT)
-    for p in range(len(factors)):
+    weight = np.broadcast_to((_FADE**age)[:, None], actual.shape)
+    centre = quantiles[..., middle(levels)]
+    error = actual - centre
+    for p in range(len(found.factors)):
         at = part == p
         for k, level in enumerate(levels):
             distance = quantiles[:, at, k] - centre[:, at]
-            error = actual[:, at] - centre[:, at]
-            usable = np.isfinite(error) & (np.abs(distance) > 1e-9)
-            if k == middle or usable.sum() < _LEAST:
+            usable = np.isfinite(error[:, at]) & (np.abs(distance) > 1e-9)
+            if k == middle(levels) or usable.sum() < _LEAST:
                 continue
-            score = error[usable] / distance[usable]
-            found = float(np.quantile(score, max(level, 1 - level)))
-            factors[p, k] = np.clip(found, 0.4, 4.0) ** trust
-    return factors
+            score = error[:, at][usable] / distance[usable]
+            share = max(level, 1 - level)
+            moved = weighted_quantile(score, weight[:, at][usable], share)
+            found.factors[p, k] = np.clip(moved, 0.4, 4.0) ** trust
+    return _with_tail(found, actual, quantiles, levels, trust)
 
 
-def stretched(quantiles: Array, levels: Array, factors: Array, part: Array) -> Array:
-    """Apply `stretches` to [N, H, Q]; sorted along Q."""
-    middle = int(np.argmin(np.abs(levels - 0.5)))
-    centre = quantiles[..., middle : middle + 1]
-    return np.sort(centre + (quantiles - centre) * factors[part][None], axis=2)
+def weighted_quantile(x: Array, weight: Array, level: float) -> float:
+    """Least x at which the running share of weight reaches the level."""
+    order = np.argsort(x, kind="stable")
+    running = np.cumsum(weight[order])
+    return float(x[order][np.searchsorted(running, level * running[-1])])
+
+
+def _with_tail(
+    found: Calibration, actual: Array, quantiles: Array, levels: Array, trust: float
+) -> Calibration:
+    """Let levels beyond q0.95 follow the Pareto tail of all parts of the horizon together."""
+    start = int(np.argmin(np.abs(levels - _TAIL)))
+    if abs(levels[start] - _TAIL) > 1e-9:
+        return found
+    moved = found.apply(quantiles, levels)
+    centre = moved[..., middle(levels)]
+    width = moved[..., start] - centre
+    usable = np.isfinite(actual) & (width > 1e-9)
+    score = (actual - centre)[usable] / width[usable]
+    beyond = score[score > 1] - 1
+    if len(beyond) < _EXTREMES:
+        return found
+    shape, scale = pareto_tail(beyond)
+    factors = found.factors.copy()
+    for k in range(start + 1, len(levels)):
+        excess = tail_quantile((1 - levels[k]) / (1 - _TAIL), shape, scale)
+        ratio = float(np.median((moved[..., k] - centre)[usable] / width[usable]))
+        factors[:, k] *= ((1 + excess) / max(ratio, 1.0)) ** trust
+    return Calibration(part=found.part, factors=factors, shape=shape)
+
+
+def pareto_tail(excess: Array) -> tuple[float, float]:
+    """Shape and scale of a generalised Pareto distribution by probability-weighted moments.
+
+    Hosking & Wallis (1987); the shape is kept within bounds, and the mean as observed.
+    """
+    x = np.sort(excess)
+    n = len(x)
+    rest = 1 - (np.arange(1, n + 1) - 0.35) / n
+    first, second = float(x.mean()), float((x * rest).mean())
+    shape = 2 - first / max(first - 2 * second, 1e-12)
+    shape = float(np.clip(shape, *_SHAPES))
+    return shape, first * (1 - shape)
+
+
+def tail_quantile(share: float, shape: float, scale: float) -> float:
+    """Excess that a `share` of the tail lies beyond."""
+    if abs(shape) < 1e-6:
+        return float(-scale * np.log(share))
+    return float(scale / shape * (share**-shape - 1))

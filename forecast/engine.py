@@ -15,7 +15,14 @@ from forecast.models import MODELS, Model, Prediction
 from forecast.paths import sample_paths
 from forecast.tasks import LEVELS, Prepared, prepare
 
-DEFAULT_MEMBERS = ("seasonal_naive", "weekly_naive", "seasonal", "ridge", "lightgbm")
+DEFAULT_MEMBERS = (
+    "seasonal_naive",
+    "weekly_naive",
+    "seasonal",
+    "ridge",
+    "lightgbm",
+    "lightgbm_daily",
+)
 
 
 def forecast(
@@ -76,7 +83,12 @@ def forecast(
     result = _launched(task.launch, task.y.shape[1], blend.combine(predictions, segment, LEVELS))
     tell("paths", 0.8)
     paths = sample_paths(
-        task, result.mean, result.quantiles, n_paths=n_paths, rng=np.random.default_rng(seed)
+        task,
+        result.mean,
+        result.quantiles,
+        n_paths=n_paths,
+        rng=np.random.default_rng(seed),
+        shape=blend.calibration.shape,
     )
     label = np.array([blend.label(int(s)) for s in segment], dtype=object)
     tell("done", 1.0)

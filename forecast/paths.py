@@ -11,7 +11,13 @@ _CHUNK = 500
 
 
 def sample_paths(
-    task: Task, mean: Array, quantiles: Array, *, n_paths: int, rng: np.random.Generator
+    task: Task,
+    mean: Array,
+    quantiles: Array,
+    *,
+    n_paths: int,
+    rng: np.random.Generator,
+    shape: float = 0.0,
 ) -> Array:
     """float32 [K, N, H] joint draws whose marginals are the quantiles (Schaake shuffle).
 
@@ -28,7 +34,7 @@ def sample_paths(
         rank = _ranks(_residuals(task, task.rows[chunk], starts, rng))
         u = (rank + jitter[:, None, None]) / n_paths
         paths[:, chunk] = inverse_cdf(
-            u, mean[chunk], quantiles[chunk], task.levels, task.lump[task.rows[chunk]]
+            u, mean[chunk], quantiles[chunk], task.levels, task.lump[task.rows[chunk]], shape
         )
     return paths
 
@@ -80,12 +86,14 @@ def _ranks(residuals: Array) -> Array:
     return ranks
 
 
-def inverse_cdf(u: Array, mean: Array, quantiles: Array, levels: Array, lump: Array) -> Array:
+def inverse_cdf(
+    u: Array, mean: Array, quantiles: Array, levels: Array, lump: Array, shape: float = 0.0
+) -> Array:
     """[K, n, H] quantiles at u of distributions known at [Q] levels, [n, H, Q].
 
-    Linear between the levels; exponential beyond the last, as heavy as the mean asks for, within
-    bounds. Where even the last quantile is no order of `lump` units, single orders of that size
-    arrive as often as the mean says.
+    Linear between the levels; a generalised Pareto tail of the given shape (0 = exponential) beyond
+    the last, as heavy as the mean asks for, within bounds. Where even the last quantile is no order
+    of `lump` units, single orders of that size arrive as often as the mean says.
     """
     edge = np.concatenate([[0.0], levels]).astype(np.float32)
     first = np.maximum(1.25 * quantiles[..., :1] - 0.25 * quantiles[..., 1:2], 0)
@@ -101,7 +109,8 @@ def inverse_cdf(u: Array, mean: Array, quantiles: Array, levels: Array, lump: Ar
     value = _stepped(u, ramp, low, high, _step(mean, knots, edge, lump))
     top = levels[-1]
     over = np.clip((1 - u) / (1 - top), 1e-4, 1.0)
-    value = value - np.log(over) * excess
+    tail = -np.log(over) if abs(shape) < 1e-6 else (1 - shape) / shape * (over**-shape - 1)
+    value = value + tail * excess
     size = np.where(lump > 0, lump, 0.0)[:, None]
     none = (quantiles[..., -1] < 0.5 * size) & (quantiles[..., 0] >= 0)
     if none.any():
