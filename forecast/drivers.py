@@ -145,7 +145,7 @@ def explained(
     task = ready.task
     view = _view(task, row, window)
     rules = [
-        (share, _rule_of(view, name, fitted[name], task))
+        (share[window], _rule_of(view, name, fitted[name], task))
         for name, share in weights_of(task, blend, row).items()
     ]
 
@@ -190,10 +190,10 @@ def _shapley(
     return found
 
 
-def weights_of(task: Task, blend: Blend, row: int) -> dict[str, float]:
-    """Members that weigh anything for a product, and how much."""
-    found = blend.weights[segments(task)[row]]
-    return {name: float(w) for name, w in zip(blend.members, found, strict=True) if w > 0}
+def weights_of(task: Task, blend: Blend, row: int) -> dict[str, Array]:
+    """[H] weight in each bucket of the members that weigh anything for a product."""
+    found = blend.weights[segments(task)[row]][blend.calibration.part]
+    return {name: w for name, w in zip(blend.members, found.T, strict=True) if w.any()}
 
 
 def _view(task: Task, row: int, window: slice) -> _View:

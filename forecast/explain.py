@@ -8,10 +8,12 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
-from forecast.blend import learn
+from forecast.blend import Blend, learn
 from forecast.demand import Panel
 from forecast.drivers import explained, weights_of
 from forecast.engine import pick
+from forecast.features import Task
+from forecast.models import Fitted
 from forecast.tasks import prepare
 
 COLUMNS = ["product_id", "starts_at", "ends_at", "driver", "part", "units"]
@@ -67,15 +69,21 @@ def explain(
         season=season,
         seed=seed,
     )
-    models = pick(members)
-    blend = learn(ready.task, models)
-    weight = weights_of(ready.task, blend, row)
-    fitted = {name: models[name].fit(ready.task) for name in weight}
+    blend, fitted = _learned(ready.task, members, row)
     units = explained(ready, blend, fitted, row, window)
     told = pd.DataFrame(list(units), columns=["driver", "part"]).assign(units=list(units.values()))
     told["product_id"] = str(product_id)
     told["starts_at"], told["ends_at"] = stamps[window.start], stamps[window.stop]
     return told[COLUMNS]
+
+
+def _learned(
+    task: Task, members: Sequence[str] | None, row: int
+) -> tuple[Blend, dict[str, Fitted]]:
+    """The blend, and the members of it that a product needs."""
+    models = pick(members)
+    blend = learn(task, models)
+    return blend, {name: models[name].fit(task) for name in weights_of(task, blend, row)}
 
 
 def _row(panel: Panel, product_id: str) -> int:

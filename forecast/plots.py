@@ -158,15 +158,20 @@ def waterfall_figure(frame: pd.DataFrame) -> go.Figure:
     if len(what) != 1:
         raise ValueError(f"a waterfall is of one product and window, the frame has {len(what)}")
     bars = frame.groupby("driver", sort=False)["units"].sum()
-    told = frame["part"] + ": " + frame["units"].map("{:+,.1f}".format)
-    hover = told.groupby(frame["driver"], sort=False).agg("<br>".join)
     total = float(bars.sum())
+    digits = int(np.clip(2 - np.floor(np.log10(max(abs(total), 1e-3))), 0, 4))
+    told = frame["part"] + ": " + frame["units"].map(f"{{:+,.{digits}f}}".format)
+    hover = told.groupby(frame["driver"], sort=False).agg("<br>".join)
     figure = go.Figure(
         go.Waterfall(
             x=[*bars.index, "forecast"],
             y=[*bars, total],
             measure=["absolute", *["relative"] * (len(bars) - 1), "total"],
-            text=[f"{bars.iloc[0]:,.1f}", *bars.iloc[1:].map("{:+,.1f}".format), f"{total:,.1f}"],
+            text=[
+                f"{bars.iloc[0]:,.{digits}f}",
+                *bars.iloc[1:].map(lambda units: f"{units:+,.{digits}f}" if units else "0"),
+                f"{total:,.{digits}f}",
+            ],
             textposition="outside",
             customdata=[*hover, "sum of all"],
             hovertemplate="<b>%{x}</b><br>%{customdata}<extra></extra>",

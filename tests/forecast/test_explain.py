@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecast import MODELS, Panel, explain, forecast, panel_of_series, waterfall_figure
+from forecast import LEVELS, MODELS, Panel, explain, forecast, panel_of_series, waterfall_figure
 from forecast.backtest import head
-from forecast.blend import Blend
+from forecast.blend import Blend, segments
+from forecast.calibrate import neutral
 from forecast.drivers import DRIVERS, FAMILIES, Part, explained
 from forecast.features import design, ordinary, past_of, spread
 from forecast.models import Prediction
@@ -69,16 +70,14 @@ def test_a_member_that_is_not_known_is_recent_past_and_effects(known):
     ready = prepare(past, 24, events=events)
     task = ready.task
     names = ("seasonal", "stranger")
-    blend = Blend(
-        members=names,
-        weights=np.full((4, 2), 0.5),
-        factors=np.ones((1, 13)),
-        part=np.zeros(24, int),
-    )
+    calm = neutral(np.arange(24) // 12, LEVELS)
+    shares = np.array([[0.5, 0.5], [0.2, 0.8]])  # by half of the horizon
+    blend = Blend(members=names, weights=np.tile(shares, (4, 1, 1)), calibration=calm)
     fitted = {"seasonal": MODELS["seasonal"]().fit(task), "stranger": Stranger()}
     told = explained(ready, blend, fitted, 2, slice(5, 22))
-    means = [each.predict(task, task.origins[0]).mean[2, 5:22].sum() for each in fitted.values()]
-    assert sum(told.values()) == pytest.approx(np.mean(means), rel=1e-5)
+    means = [each.predict(task, task.origins[0]) for each in fitted.values()]
+    mean = blend.combine(means, segments(task), LEVELS).mean[2, 5:22]
+    assert sum(told.values()) == pytest.approx(mean.sum(), rel=1e-5)
     assert told[Part("recent past", "stranger")] > 0
 
 
