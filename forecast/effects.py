@@ -293,12 +293,20 @@ def _age(hours: Array) -> Array:
     return np.searchsorted(AGES, hours, side="right") - 1
 
 
+def event_factors(events: Events, shape: Array, e: int, at: Array, width: float) -> Array:
+    """[n, K] factors of one event for the products it concerns, in buckets that it touches.
+
+    `shape` as in `Effects.event`; `width` hours is a bucket's length.
+    """
+    cover = events.covered(e, at).astype(np.float32)[:, None]
+    factor = shape[events.type[e]][_age(events.middle(e, at, width))][:, events.rows[e]]
+    return np.asarray((1 + cover * (factor - 1)).T)
+
+
 def _boost(events: Events, shape: Array, n: int, length: int, width: float) -> Array:
     boost = np.ones((n, length), dtype=np.float32)
-    for e, (kind, rows) in enumerate(zip(events.type, events.rows, strict=True)):
+    for e, rows in enumerate(events.rows):
         at = np.arange(max(int(events.start[e]), 0), min(int(events.stop[e]), length))
         if len(at):
-            cover = events.covered(e, at).astype(np.float32)[:, None]
-            factor = shape[kind][_age(events.middle(e, at, width))][:, rows]
-            boost[np.ix_(rows, at)] *= (1 + cover * (factor - 1)).T
+            boost[np.ix_(rows, at)] *= event_factors(events, shape, e, at, width)
     return boost

@@ -144,6 +144,57 @@ def dependence_figure(board: pd.DataFrame) -> go.Figure:
     return _styled(figure, height=380)
 
 
+def waterfall_figure(frame: pd.DataFrame) -> go.Figure:
+    """A bar for each driver of one product's forecast in one window; `frame` as from `explain`.
+
+    Each bar stands on those before it; the last is the forecast. Parts are told when hovered over.
+
+    Raises
+    ------
+    ValueError
+        When the frame tells of several products or windows.
+    """
+    what = frame[["product_id", "starts_at", "ends_at"]].drop_duplicates()
+    if len(what) != 1:
+        raise ValueError(f"a waterfall is of one product and window, the frame has {len(what)}")
+    bars = frame.groupby("driver", sort=False)["units"].sum()
+    total = float(bars.sum())
+    digits = int(np.clip(2 - np.floor(np.log10(max(abs(total), 1e-3))), 0, 4))
+    told = frame["part"] + ": " + frame["units"].map(f"{{:+,.{digits}f}}".format)
+    hover = told.groupby(frame["driver"], sort=False).agg("<br>".join)
+    figure = go.Figure(
+        go.Waterfall(
+            x=[*bars.index, "forecast"],
+            y=[*bars, total],
+            measure=["absolute", *["relative"] * (len(bars) - 1), "total"],
+            text=[
+                f"{bars.iloc[0]:,.{digits}f}",
+                *bars.iloc[1:].map(lambda units: f"{units:+,.{digits}f}" if units else "0"),
+                f"{total:,.{digits}f}",
+            ],
+            textposition="outside",
+            customdata=[*hover, "sum of all"],
+            hovertemplate="<b>%{x}</b><br>%{customdata}<extra></extra>",
+            connector={"line": {"color": MUTED, "width": 1}},
+            increasing={"marker": {"color": ACCENT}},
+            decreasing={"marker": {"color": _OTHERS[0]}},
+            totals={"marker": {"color": INK}},
+            cliponaxis=False,
+        )
+    )
+    row = what.iloc[0]
+    title = f"{row['product_id']}, {_told_window(row['starts_at'], row['ends_at'])}"
+    figure.update_yaxes(title="expected units")
+    return _styled(figure, height=420).update_layout(title=title, showlegend=False)
+
+
+def _told_window(start: object, end: object) -> str:
+    if not (isinstance(start, pd.Timestamp) and isinstance(end, pd.Timestamp)):
+        return f"{start} to {end}"
+    same = start.date() == end.date()
+    return f"{start:%Y-%m-%d %H:%M} to {end:{'%H:%M' if same else '%Y-%m-%d %H:%M'}}"
+
+
 def _rivals(group: str) -> dict[str, Measure]:
     return {name: m for name, m in MEASURES.items() if m.group == group and m.rival}
 

@@ -14,6 +14,7 @@ import pytest
 
 from forecast import LEVELS, MEASURES
 from forecast.clean import COLUMNS as CLEANING_COLUMNS
+from forecast.drivers import DRIVERS
 from forecast.peaks import COLUMNS as PEAK_COLUMNS
 from planning import cli, commands, exports, job, ledger, problem
 from planning.optimise import Aims, solve
@@ -24,9 +25,9 @@ from planning.tables import Counts
 from tests.planning.strategies import AS_OF, a_market, a_plan, some_orders
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
-FULFILMENT, LEADERBOARD, MODELS_SAVED, OUTPUTS, PLANNING = (
+EXPLAIN, FULFILMENT, LEADERBOARD, MODELS_SAVED, OUTPUTS, PLANNING = (
     (DOCS / f"{name}.md").read_text(encoding="utf-8")
-    for name in ("fulfilment", "leaderboard", "models-saved", "outputs", "planning")
+    for name in ("explain", "fulfilment", "leaderboard", "models-saved", "outputs", "planning")
 )
 EXAMPLE = re.compile(r"```python\n(.*?)```(?:\n\n```text\n(.*?)```)?", re.DOTALL)
 TARGET = Limits(as_of=AS_OF, horizon=24 * HOUR, working_capital=2000.0)
@@ -67,8 +68,8 @@ def heading_of(name: str) -> str:
 
 @pytest.mark.parametrize(
     "page",
-    [FULFILMENT, LEADERBOARD, MODELS_SAVED, PLANNING],
-    ids=["fulfilment", "leaderboard", "models-saved", "planning"],
+    [EXPLAIN, FULFILMENT, LEADERBOARD, MODELS_SAVED, PLANNING],
+    ids=["explain", "fulfilment", "leaderboard", "models-saved", "planning"],
 )
 def test_a_pages_examples_print_what_it_shows(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -85,6 +86,10 @@ def test_a_pages_examples_print_what_it_shows(page, tmp_path, monkeypatch):
 def test_every_measure_is_described_and_no_other():
     described = set(keys(LEADERBOARD, "measure"))
     assert described == {name for name, measure in MEASURES.items() if measure.rival}
+
+
+def test_every_driver_is_described_in_its_order():
+    assert keys(EXPLAIN, "driver") == list(DRIVERS)
 
 
 def test_every_plan_rule_is_described_and_no_other():

@@ -89,6 +89,16 @@ class BoostedFit:
             list(pool.map(fill, range(0, len(task.rows), _CHUNK)))
         return Prediction(mean=mean, quantiles=np.sort(quantiles, axis=2))
 
+    def reasons(self, task: Task, past: Past) -> tuple[Array, dict[str, Array]]:
+        """The simpler rule's units [n, H], and what each feature adds to the mean's logarithm.
+
+        Under "" stands what trees add on average.
+        """
+        m = simple(task, past, self.weights)
+        x = _matrix(design(task, past, m, spread(task, past, m)), np.ones(m.shape, dtype=bool))
+        found = self.trees.contributions(x).reshape(*m.shape, -1)
+        return m, {name: found[..., k] for k, name in enumerate([*self.trees.names, ""])}
+
     def _some(self, task: Task, past: Past) -> tuple[Array, Array]:
         m = simple(task, past, self.weights)
         s = spread(task, past, m)

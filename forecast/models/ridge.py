@@ -40,6 +40,12 @@ class Weights:
 
         return np.asarray(np.maximum(value, 0.1 * np.maximum(rule, 0.0)) * past.effect)
 
+    def drift(self, task: Task, past: Past) -> Array:
+        """[n, H] ordinary units of `expected` that come from changes that may go on."""
+        found, size = candidates(task, past)
+        own = self.own[self.part][:, past.rows, -3:]
+        return np.asarray(size[:, None] * np.einsum("nhk,hnk->nh", found[..., -3:], own))
+
 
 @dataclass(frozen=True)
 class Ridge:
