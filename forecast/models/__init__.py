@@ -7,6 +7,7 @@ from collections.abc import Callable
 from forecast.models.additive import Additive
 from forecast.models.boosted import Boosted
 from forecast.models.exponential import Exponential
+from forecast.models.intermittent import Intermittent
 from forecast.models.model import Fitted, Model, Prediction
 from forecast.models.ridge import Ridge
 from forecast.models.seasonal import Seasonal, SeasonalNaive
@@ -16,6 +17,7 @@ MODELS: dict[str, Callable[[], Model]] = {
     "weekly_naive": lambda: SeasonalNaive(weekly=True),
     "seasonal": Seasonal,
     "ridge": Ridge,
+    "intermittent": Intermittent,
     "lightgbm": Boosted,
     "lightgbm_daily": lambda: Boosted(daily=True),
     "statsmodels": Exponential,
