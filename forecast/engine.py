@@ -11,7 +11,7 @@ import pandas as pd
 from forecast.blend import learn, segments
 from forecast.demand import Array, Panel
 from forecast.forecasts import Forecast
-from forecast.models import MODELS, Model, Prediction
+from forecast.models import MODELS, Model, Prediction, told
 from forecast.paths import sample_paths
 from forecast.tasks import LEVELS, Prepared, prepare
 
@@ -79,6 +79,7 @@ def forecast(
         task, result.mean, result.quantiles, n_paths=n_paths, rng=np.random.default_rng(seed)
     )
     label = np.array([blend.label(int(s)) for s in segment], dtype=object)
+    label = told(label, blend.members, predictions, blend.weights[segment])
     tell("done", 1.0)
     return _finished(panel, horizon, ready, result, paths, label)
 

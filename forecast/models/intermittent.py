@@ -239,7 +239,7 @@ def _choose(told: list[tuple[Sold, Array]]) -> Array:
             surprise = np.where(sale, -np.log(-np.expm1(-expected)), expected)
             each = np.where(seen, surprise, 0).sum(axis=1)
             loss[:, g] += np.bincount(segment, weights=each, minlength=len(loss))
-    return loss.argmin(axis=1)
+    return np.asarray(loss.argmin(axis=1))
 
 
 def _pool(told: list[tuple[Sold, Array]], chosen: Array) -> Pools:
