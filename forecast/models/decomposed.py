@@ -6,6 +6,7 @@ import warnings
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from forecast.demand import Array
 from forecast.features import Task
@@ -45,7 +46,9 @@ def fit_mstl(series: Series) -> tuple[Array, Array] | None:
         for period, shape in zip(periods, shapes.T, strict=True):
             season += shape[span - period + (ahead - span) % period]
         left = series.flat - shapes.sum(axis=1)
-        model = ETSModel(left, trend="add", damped_trend=True, initialization_method="heuristic")
+        model = ETSModel(
+            pd.Series(left), trend="add", damped_trend=True, initialization_method="heuristic"
+        )
         fitted = model.fit(disp=False, maxiter=30)
         later = fitted.get_prediction(start=span, end=span + horizon - 1)
     mean = season + np.asarray(later.predicted_mean)
