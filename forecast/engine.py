@@ -12,7 +12,7 @@ import pandas as pd
 from forecast.blend import learn, segments
 from forecast.demand import Array, Panel
 from forecast.forecasts import Forecast
-from forecast.models import MODELS, Model, Prediction
+from forecast.models import MODELS, Model, Prediction, told
 from forecast.paths import sample_paths
 from forecast.tasks import LEVELS, Prepared, prepare
 from forecast.trained import Basis, RefitNeeded, Trained, basis_of, why_refit
@@ -200,6 +200,7 @@ def _ahead(work: _Work, trained: Trained, n_paths: int) -> Forecast:
         shape=blend.calibration.shape,
     )
     label = np.array([blend.label(int(s)) for s in segment], dtype=object)
+    label = told(label, blend.members, predictions, blend.weights[segment].max(axis=1))
     work.tell("done", 1.0)
     return _finished(work.panel, task.horizon, work.ready, result, paths, label)
 
