@@ -20,6 +20,7 @@ _CELLS = 40_000  # buckets scored for a segment and part of the horizon
 _FEWEST_ROWS = 10  # held-out rows with which a segment has weights of its own
 _STEPS = 20  # of the greedy search: weights are whole twentieths, before the belief is mixed in
 _BELIEF = 600  # held-out rows that weigh as much as the belief below
+_RARE = "intermittent"
 _LEARNERS = ("lightgbm", "lightgbm_daily")  # gain from history that a hold-out takes from them
 
 
@@ -87,8 +88,8 @@ def learn(task: Task, models: dict[str, Model]) -> Blend:
     """Weights and calibration from the hold-out."""
     names = tuple(models)
     part = np.minimum(np.arange(task.horizon) // max(task.clock.day, 1), 2)
-    belief = believed(names)
-    weights = np.tile(belief, (len(_RATES) + 1, int(part.max()) + 1, 1))
+    belief = np.stack([believed(names, rare=s < _DENSE) for s in range(len(_RATES) + 1)])
+    weights = np.repeat(belief[:, None], int(part.max()) + 1, axis=1)
     calm = neutral(part, task.levels)
     past = holdout(task)
     if past is None:
@@ -130,9 +131,13 @@ def _weigh_all(
     return weights
 
 
-def believed(names: tuple[str, ...]) -> Array:
-    """[M] weights before anything is held out: those that learn from all series, else everyone."""
-    chosen = np.array([name in _LEARNERS for name in names], dtype=float)
+def believed(names: tuple[str, ...], *, rare: bool) -> Array:
+    """[M] weights before anything is held out: those that learn from all series, else everyone.
+
+    The member for rarely sold products is believed where orders are rare.
+    """
+    trusted = (*_LEARNERS, _RARE) if rare else _LEARNERS
+    chosen = np.array([name in trusted for name in names], dtype=float)
     chosen = chosen if chosen.any() else np.ones(len(names))
     return np.asarray(chosen / chosen.sum())
 

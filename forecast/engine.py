@@ -22,6 +22,7 @@ DEFAULT_MEMBERS = (
     "weekly_naive",
     "seasonal",
     "ridge",
+    "intermittent",
     "lightgbm",
     "lightgbm_daily",
 )

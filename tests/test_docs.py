@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecast import LEVELS, MEASURES
+from forecast import LEVELS, MEASURES, MODELS
 from forecast.clean import COLUMNS as CLEANING_COLUMNS
 from forecast.drivers import DRIVERS
 from forecast.peaks import COLUMNS as PEAK_COLUMNS
@@ -25,11 +25,12 @@ from planning.tables import Counts
 from tests.planning.strategies import AS_OF, a_market, a_plan, some_orders
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
-EXPLAIN, FULFILMENT, LEADERBOARD, MODELS_SAVED, OUTPUTS, PLANNING = (
+EXPLAIN, FORECASTING, FULFILMENT, LEADERBOARD, OUTPUTS, PLANNING = (
     (DOCS / f"{name}.md").read_text(encoding="utf-8")
-    for name in ("explain", "fulfilment", "leaderboard", "models-saved", "outputs", "planning")
+    for name in ("explain", "forecasting", "fulfilment", "leaderboard", "outputs", "planning")
 )
 EXAMPLE = re.compile(r"```python\n(.*?)```(?:\n\n```text\n(.*?)```)?", re.DOTALL)
+EXAMPLES = sorted(path for path in DOCS.rglob("*.md") if "```python" in path.read_text("utf-8"))
 TARGET = Limits(as_of=AS_OF, horizon=24 * HOUR, working_capital=2000.0)
 
 
@@ -66,21 +67,19 @@ def heading_of(name: str) -> str:
     return "`peakahead init DIR`" if name == "init" else f"`peakahead {name}`"
 
 
-@pytest.mark.parametrize(
-    "page",
-    [EXPLAIN, FULFILMENT, LEADERBOARD, MODELS_SAVED, PLANNING],
-    ids=["explain", "fulfilment", "leaderboard", "models-saved", "planning"],
-)
-def test_a_pages_examples_print_what_it_shows(page, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_a_pages_examples_print_what_it_shows(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # an example may write files
     namespace: dict[str, object] = {}
-    found = EXAMPLE.findall(page)
-    assert found
-    for code, shown in found:
+    for code, shown in EXAMPLE.findall(path.read_text(encoding="utf-8")):
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
-            exec(compile(code, "docs", "exec"), namespace)
+            exec(compile(code, path.name, "exec"), namespace)
         assert printed.getvalue() == shown
+
+
+def test_every_member_is_described_and_no_other():
+    assert keys(section(FORECASTING, "Members"), "member") == list(MODELS)
 
 
 def test_every_measure_is_described_and_no_other():

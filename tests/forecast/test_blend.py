@@ -43,9 +43,11 @@ def test_few_rows_leave_the_belief():
     assert few[0] > 0.95 > 0.7 > many[0]
 
 
-@given(st.lists(st.sampled_from(sorted(MODELS)), min_size=1, max_size=5, unique=True))
-def test_a_belief_is_convex(names):
-    found = believed(tuple(names))
+@given(
+    st.lists(st.sampled_from(sorted(MODELS)), min_size=1, max_size=5, unique=True), st.booleans()
+)
+def test_a_belief_is_convex(names, rare):
+    found = believed(tuple(names), rare=rare)
     assert found.sum() == pytest.approx(1)
     assert (found >= 0).all()
 
