@@ -2,7 +2,7 @@
 
 from forecast.backtest import Backtest, Scores, leaderboard, score_members
 from forecast.demand import Panel, panel_of_orders, panel_of_series
-from forecast.engine import forecast
+from forecast.engine import Known, Refreshed, forecast, refresh, train
 from forecast.explain import explain
 from forecast.forecasts import Forecast
 from forecast.hierarchy import aggregate, by_category
@@ -15,8 +15,10 @@ from forecast.plots import (
     reliability_figure,
     waterfall_figure,
 )
+from forecast.saved import ModelOfOtherVersion, ModelRefused, load, save
 from forecast.scores import GROUPS, MEASURES, Measure
 from forecast.tasks import LEVELS
+from forecast.trained import RefitNeeded, Trained, why_refit
 
 __all__ = [
     "GROUPS",
@@ -25,9 +27,15 @@ __all__ = [
     "MODELS",
     "Backtest",
     "Forecast",
+    "Known",
     "Measure",
+    "ModelOfOtherVersion",
+    "ModelRefused",
     "Panel",
+    "RefitNeeded",
+    "Refreshed",
     "Scores",
+    "Trained",
     "aggregate",
     "bars_figure",
     "by_category",
@@ -37,9 +45,14 @@ __all__ = [
     "forecast",
     "leaderboard",
     "levels_figure",
+    "load",
     "panel_of_orders",
     "panel_of_series",
+    "refresh",
     "reliability_figure",
+    "save",
     "score_members",
+    "train",
     "waterfall_figure",
+    "why_refit",
 ]

@@ -19,7 +19,7 @@ _EFFORT = 0.6  # share of the training rows that members may use in the hold-out
 _CELLS = 40_000  # buckets scored for a segment and part of the horizon
 _FEWEST_ROWS = 10  # held-out rows with which a segment has weights of its own
 _STEPS = 20  # of the greedy search: weights are whole twentieths, before the belief is mixed in
-_BELIEF = 100  # held-out rows that weigh as much as the belief below
+_BELIEF = 600  # held-out rows that weigh as much as the belief below
 _LEARNERS = ("lightgbm", "lightgbm_daily")  # gain from history that a hold-out takes from them
 
 

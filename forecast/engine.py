@@ -1,9 +1,10 @@
-"""The one call that does it all: panel in, forecast out."""
+"""The one call that does it all: panel in, forecast out; and its two halves, apart."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import TypedDict, Unpack
 
 import numpy as np
 import pandas as pd
@@ -11,9 +12,10 @@ import pandas as pd
 from forecast.blend import learn, segments
 from forecast.demand import Array, Panel
 from forecast.forecasts import Forecast
-from forecast.models import MODELS, Model, Prediction
+from forecast.models import MODELS, Model, Prediction, told
 from forecast.paths import sample_paths
 from forecast.tasks import LEVELS, Prepared, prepare
+from forecast.trained import Basis, RefitNeeded, Trained, basis_of, why_refit
 
 DEFAULT_MEMBERS = (
     "seasonal_naive",
@@ -23,6 +25,27 @@ DEFAULT_MEMBERS = (
     "lightgbm",
     "lightgbm_daily",
 )
+
+
+class Known(TypedDict, total=False):
+    """What may be told and asked for beside a panel; `forecast` says what each is."""
+
+    products: pd.DataFrame | None
+    events: pd.DataFrame | None
+    country: str | None
+    season: int | None
+    members: Sequence[str] | None
+    seed: int
+    progress: Callable[[str, float], None] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refreshed:
+    """A forecast, and what it was made with."""
+
+    forecast: Forecast
+    trained: Trained
+    why: str  # all was trained anew; "" = a quick update was enough
 
 
 def forecast(
@@ -37,6 +60,7 @@ def forecast(
     members: Sequence[str] | None = None,
     seed: int = 0,
     progress: Callable[[str, float], None] | None = None,
+    trained: Trained | None = None,
 ) -> Forecast:
     """Distribution of demand in the `horizon` buckets after the panel, for each of its products.
 
@@ -57,7 +81,79 @@ def forecast(
         Names in `forecast.models.MODELS` to blend; None = those that suit thousands of series.
     progress
         Called with the stage that begins and the share of the work done.
+    trained
+        What `train` made from the same panel or from one that ended up to a day before; None =
+        train on this one. Levels, effects and the recent past are the panel's in both cases.
+
+    Raises
+    ------
+    RefitNeeded
+        When `trained` doesn't serve this panel; `refresh` would train anew.
     """
+    work = _begin(
+        panel,
+        horizon,
+        products=products,
+        events=events,
+        country=country,
+        season=season,
+        members=members,
+        seed=seed,
+        progress=progress,
+    )
+    if trained is None:
+        trained = _train(work)
+    elif why := why_refit(trained.basis, work.basis):
+        raise RefitNeeded(f"{why}; train on this panel, or call refresh")
+    return _ahead(work, trained, n_paths)
+
+
+def train(panel: Panel, horizon: int, **known: Unpack[Known]) -> Trained:
+    """Learn all that `forecast` needs, to use it for this panel and newer ones."""
+    return _train(_begin(panel, horizon, **known))
+
+
+def refresh(
+    panel: Panel,
+    horizon: int,
+    *,
+    trained: Trained | None,
+    n_paths: int = 64,
+    **known: Unpack[Known],
+) -> Refreshed:
+    """Forecast with what was trained before where `why_refit` allows it, else train anew."""
+    work = _begin(panel, horizon, **known)
+    why = "nothing was trained before"
+    if trained is not None:
+        why = why_refit(trained.basis, work.basis)
+    if trained is None or why:
+        trained = _train(work)
+    return Refreshed(forecast=_ahead(work, trained, n_paths), trained=trained, why=why)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Work:
+    """A panel made ready, and who forecasts it."""
+
+    panel: Panel
+    ready: Prepared
+    models: dict[str, Model]
+    basis: Basis
+    tell: Callable[[str, float], None]
+
+
+def _begin(
+    panel: Panel,
+    horizon: int,
+    *,
+    products: pd.DataFrame | None = None,
+    events: pd.DataFrame | None = None,
+    country: str | None = None,
+    season: int | None = None,
+    members: Sequence[str] | None = None,
+    seed: int = 0,
+    progress: Callable[[str, float], None] | None = None,
+) -> _Work:
     if horizon < 1:
         raise ValueError(f"horizon {horizon} is no number of buckets; ask for 1 or more")
     tell = progress or _silent
@@ -72,27 +168,41 @@ def forecast(
         season=season,
         seed=seed,
     )
-    task = ready.task
-    tell("weights", 0.1)
-    blend = learn(task, models)
-    predictions = []
-    for k, (name, model) in enumerate(models.items()):
-        tell(name, 0.5 + 0.3 * k / len(models))
-        predictions.append(model.fit(task).predict(task, task.origins[-1]))
+    basis = basis_of(panel, ready.task, models, country=country, season=season)
+    return _Work(panel=panel, ready=ready, models=models, basis=basis, tell=tell)
+
+
+def _train(work: _Work) -> Trained:
+    task = work.ready.task
+    work.tell("weights", 0.1)
+    blend = learn(task, work.models)
+    fits = []
+    for k, (name, model) in enumerate(work.models.items()):
+        work.tell(name, 0.5 + 0.25 * k / len(work.models))
+        fits.append(model.fit(task))
+    return Trained(basis=work.basis, blend=blend, fits=tuple(fits))
+
+
+def _ahead(work: _Work, trained: Trained, n_paths: int) -> Forecast:
+    task, blend = work.ready.task, trained.blend
+    work.tell("quantiles", 0.75)
+    fits = trained.aligned(work.basis.ids)
+    predictions = [fit.predict(task, task.origins[-1]) for fit in fits]
     segment = segments(task)
     result = _launched(task.launch, task.y.shape[1], blend.combine(predictions, segment, LEVELS))
-    tell("paths", 0.8)
+    work.tell("paths", 0.8)
     paths = sample_paths(
         task,
         result.mean,
         result.quantiles,
         n_paths=n_paths,
-        rng=np.random.default_rng(seed),
+        rng=np.random.default_rng(task.seed),
         shape=blend.calibration.shape,
     )
     label = np.array([blend.label(int(s)) for s in segment], dtype=object)
-    tell("done", 1.0)
-    return _finished(panel, horizon, ready, result, paths, label)
+    label = told(label, blend.members, predictions, blend.weights[segment].max(axis=1))
+    work.tell("done", 1.0)
+    return _finished(work.panel, task.horizon, work.ready, result, paths, label)
 
 
 def _silent(_stage: str, _share: float) -> None:

@@ -176,6 +176,12 @@ def _add_forecast(commands: _Commands) -> None:
         metavar="F",
         help=".parquet or .csv (forecast.parquet)",
     )
+    forecast.add_argument(
+        "--model",
+        type=Path,
+        metavar="FILE",
+        help="reuse the trained model in FILE when it is fresh enough, else train and write it",
+    )
     _series(forecast)
     _seed(forecast)
 

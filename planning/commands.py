@@ -13,10 +13,12 @@ from typing import Any
 
 import pandas as pd
 
+from forecast import forecast as forecast_panel
 from planning import comparison, job, ledger, scoreboard
 from planning.console import log, progress
 from planning.decide import calendar_notes, expect_demand, models_used
 from planning.exports import csv_text
+from planning.kept import KeptModel
 from planning.market import make_market
 from planning.series import forecast_series, read_panel
 from planning.tables import read_workspace
@@ -124,6 +126,8 @@ def forecast(arguments: argparse.Namespace) -> Said:
     """Forecast a workspace or a long frame."""
     if arguments.out.suffix not in (".parquet", ".csv"):
         raise ConfigError(f"--out {arguments.out}: write to a .parquet or a .csv file")
+    kept = _kept(arguments.model)
+    forecaster = forecast_panel if kept is None else kept.forecast
     if arguments.series is not None:
         _require_shape(arguments)
         with progress(quiet=arguments.quiet) as report:
@@ -134,6 +138,7 @@ def forecast(arguments: argparse.Namespace) -> Said:
                 season=arguments.season,
                 seed=arguments.seed,
                 progress=report,
+                forecaster=forecaster,
             )
         peaks = None
     else:
@@ -142,10 +147,19 @@ def forecast(arguments: argparse.Namespace) -> Said:
         inputs = read_workspace(workspace, as_of)
         _tell(arguments, inputs.notes, _warnings(job.counts(inputs)))
         with progress(quiet=arguments.quiet) as report:
-            demand = expect_demand(workspace, inputs, as_of, seed=arguments.seed, progress=report)
+            demand = expect_demand(
+                workspace,
+                inputs,
+                as_of,
+                seed=arguments.seed,
+                progress=report,
+                forecaster=forecaster,
+            )
         _tell(arguments, calendar_notes(demand.forecast), [])
         frame, models, peaks = demand.forecast.frame(), demand.forecast.model, demand.peaks
     _save(frame, arguments.out)
+    if kept is not None:
+        _tell(arguments, [kept.words()], [])
     used = models_used(models)
     text = f"Wrote {len(frame):,} rows to {arguments.out}.\n" + "\n".join(
         f"  {count:,} series by {name}" for name, count in used.items()
@@ -157,8 +171,17 @@ def forecast(arguments: argparse.Namespace) -> Said:
         "rows": len(frame),
         "models": used,
         **({} if peaks is None else {"peaks": len(peaks)}),
+        **({} if kept is None else {"model": kept.as_json()}),
         "text": text,
     }
+
+
+def _kept(path: Path | None) -> KeptModel | None:
+    if path is None:
+        return None
+    if not path.parent.is_dir():
+        raise ConfigError(f"--model {path}: there is no folder {path.parent}; make it first")
+    return KeptModel(path)
 
 
 def _save(frame: pd.DataFrame, path: Path) -> None:

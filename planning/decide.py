@@ -29,6 +29,7 @@ SAMPLED_ORDERS = 2_500_000  # that all futures together should not exceed
 STREAMS = 3  # number of this purpose among the seed's; optimise has 1 and 2
 
 Progress = Callable[[str, float], None]
+Forecaster = Callable[..., Forecast]  # called as `forecast.forecast`
 
 
 class NoPlanPossible(ValueError):
@@ -112,7 +113,13 @@ def past_demand(workspace: Workspace, inputs: Inputs, as_of: pd.Timestamp) -> Pa
 
 
 def expect_demand(
-    workspace: Workspace, inputs: Inputs, as_of: pd.Timestamp, *, seed: int, progress: Progress
+    workspace: Workspace,
+    inputs: Inputs,
+    as_of: pd.Timestamp,
+    *,
+    seed: int,
+    progress: Progress,
+    forecaster: Forecaster = forecast,
 ) -> Demand:
     """Aggregate the order log and forecast every product over the horizon."""
     products, events = inputs.tables["products"], inputs.tables["events"]
@@ -120,15 +127,21 @@ def expect_demand(
     progress("demand", 0.0)
     panel = past_demand(workspace, inputs, as_of)
     progress("demand", 1.0)
-    ahead = _forecast(workspace, inputs, panel, seed=seed, progress=progress)
+    ahead = _forecast(workspace, inputs, panel, seed=seed, progress=progress, forecaster=forecaster)
     peaks = find_peaks(ahead, panel, events, products=products, country=country)
     return Demand(panel=panel, forecast=ahead, peaks=peaks)
 
 
 def _forecast(
-    workspace: Workspace, inputs: Inputs, panel: Panel, *, seed: int, progress: Progress
+    workspace: Workspace,
+    inputs: Inputs,
+    panel: Panel,
+    *,
+    seed: int,
+    progress: Progress,
+    forecaster: Forecaster = forecast,
 ) -> Forecast:
-    return forecast(
+    return forecaster(
         panel,
         int(workspace.horizon / pd.Timedelta(workspace.freq)),
         products=inputs.tables["products"],

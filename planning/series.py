@@ -11,7 +11,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from forecast import Panel, forecast, panel_of_series
-from planning.decide import Progress
+from planning.decide import Forecaster, Progress
 from planning.problem import Array
 from planning.tables import InputRefused
 from planning.workspace import ConfigError
@@ -20,7 +20,14 @@ COLUMNS = ("unique_id", "ds", "y")
 
 
 def forecast_series(
-    path: Path, *, freq: str, horizon: int, season: int | None, seed: int, progress: Progress
+    path: Path,
+    *,
+    freq: str,
+    horizon: int,
+    season: int | None,
+    seed: int,
+    progress: Progress,
+    forecaster: Forecaster = forecast,
 ) -> tuple[pd.DataFrame, Array]:
     """Forecast every series of a file: rows of unique_id, ds, mean, q0.01 …, and the models used.
 
@@ -32,7 +39,7 @@ def forecast_series(
         When `freq` is no length of a bucket of that frame.
     """
     panel = read_panel(path, freq=freq, season=season)
-    ahead = forecast(panel, horizon, season=season, n_paths=1, seed=seed, progress=progress)
+    ahead = forecaster(panel, horizon, season=season, n_paths=1, seed=seed, progress=progress)
     return ahead.frame().rename(columns={ahead.id_name: "unique_id"}), ahead.model
 
 

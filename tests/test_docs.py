@@ -25,9 +25,9 @@ from planning.tables import Counts
 from tests.planning.strategies import AS_OF, a_market, a_plan, some_orders
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
-EXPLAIN, FULFILMENT, LEADERBOARD, OUTPUTS, PLANNING = (
+EXPLAIN, FULFILMENT, LEADERBOARD, MODELS_SAVED, OUTPUTS, PLANNING = (
     (DOCS / f"{name}.md").read_text(encoding="utf-8")
-    for name in ("explain", "fulfilment", "leaderboard", "outputs", "planning")
+    for name in ("explain", "fulfilment", "leaderboard", "models-saved", "outputs", "planning")
 )
 EXAMPLE = re.compile(r"```python\n(.*?)```(?:\n\n```text\n(.*?)```)?", re.DOTALL)
 TARGET = Limits(as_of=AS_OF, horizon=24 * HOUR, working_capital=2000.0)
@@ -68,10 +68,11 @@ def heading_of(name: str) -> str:
 
 @pytest.mark.parametrize(
     "page",
-    [EXPLAIN, FULFILMENT, LEADERBOARD, PLANNING],
-    ids=["explain", "fulfilment", "leaderboard", "planning"],
+    [EXPLAIN, FULFILMENT, LEADERBOARD, MODELS_SAVED, PLANNING],
+    ids=["explain", "fulfilment", "leaderboard", "models-saved", "planning"],
 )
-def test_a_pages_examples_print_what_it_shows(page):
+def test_a_pages_examples_print_what_it_shows(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     namespace: dict[str, object] = {}
     found = EXAMPLE.findall(page)
     assert found

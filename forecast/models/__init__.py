@@ -6,8 +6,11 @@ from collections.abc import Callable
 
 from forecast.models.additive import Additive
 from forecast.models.boosted import Boosted
+from forecast.models.decomposed import Decomposed
 from forecast.models.exponential import Exponential
-from forecast.models.model import Fitted, Model, Prediction
+from forecast.models.harmonic import Harmonic
+from forecast.models.intermittent import Intermittent
+from forecast.models.model import Fitted, Model, Prediction, told
 from forecast.models.ridge import Ridge
 from forecast.models.seasonal import Seasonal, SeasonalNaive
 
@@ -16,10 +19,13 @@ MODELS: dict[str, Callable[[], Model]] = {
     "weekly_naive": lambda: SeasonalNaive(weekly=True),
     "seasonal": Seasonal,
     "ridge": Ridge,
+    "intermittent": Intermittent,
     "lightgbm": Boosted,
     "lightgbm_daily": lambda: Boosted(daily=True),
     "statsmodels": Exponential,
+    "mstl": Decomposed,
+    "harmonic": Harmonic,
     "prophet": Additive,
 }
 
-__all__ = ["MODELS", "Fitted", "Model", "Prediction"]
+__all__ = ["MODELS", "Fitted", "Model", "Prediction", "told"]

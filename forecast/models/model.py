@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from forecast.demand import Array
@@ -15,6 +16,7 @@ class Prediction:
 
     mean: Array  # float32 [R, H] expectation
     quantiles: Array  # float32 [R, H, Q] non-decreasing along Q
+    fallbacks: Mapping[int, str] = field(default_factory=dict)  # row of R -> why a fit fell back
 
 
 class Fitted(Protocol):
@@ -31,3 +33,18 @@ class Model(Protocol):
     def fit(self, task: Task) -> Fitted:
         """Learn from every bucket before the task's first origin."""
         ...
+
+
+def told(
+    label: Array, members: Sequence[str], predictions: Sequence[Prediction], weights: Array
+) -> Array:
+    """Labels [R] of what made each forecast, with the members that fell back and why.
+
+    Members whose weight [R, M] is 0 are left out: they changed nothing.
+    """
+    found = label.copy()
+    for k, (name, prediction) in enumerate(zip(members, predictions, strict=True)):
+        for row, reason in prediction.fallbacks.items():
+            if weights[row, k] > 0:
+                found[row] = f"{found[row]}; {name} {reason}, seasonal instead"
+    return found

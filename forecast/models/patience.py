@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
 Fit = Callable[[Any], Any]
 
 
-def each(fit: Fit, jobs: Sequence[Any], *, seconds: float) -> list[Any | None]:
-    """Results of `fit(job)`; None where it failed, or had not ended after `seconds`.
+@dataclass(frozen=True)
+class Failure:
+    """A fit without a result."""
+
+    reason: str  # in words
+
+
+def each(fit: Fit, jobs: Sequence[Any], *, seconds: float) -> list[Any]:
+    """Results of `fit(job)`; a `Failure` where it failed, or had not ended after `seconds`.
 
     `fit` must be a function at the top of a module. The limit is for hangs: set it so far above the
     usual time that it never decides between fits that work.
     """
     context = multiprocessing.get_context("spawn")
-    found: list[Any | None] = []
+    found: list[Any] = []
     while len(found) < len(jobs):
         mine, theirs = context.Pipe()
         worker = context.Process(target=_work, args=(theirs, fit), daemon=True)
@@ -32,7 +40,7 @@ def each(fit: Fit, jobs: Sequence[Any], *, seconds: float) -> list[Any | None]:
     return found
 
 
-def _feed(pipe: Connection, jobs: Sequence[Any], found: list[Any | None], seconds: float) -> None:
+def _feed(pipe: Connection, jobs: Sequence[Any], found: list[Any], seconds: float) -> None:
     """Send jobs until all are done or one hangs or kills the worker."""
     if not pipe.poll(120.0):
         raise RuntimeError("the worker for slow models did not start within 120 s")
@@ -41,9 +49,10 @@ def _feed(pipe: Connection, jobs: Sequence[Any], found: list[Any | None], second
         try:
             pipe.send(jobs[len(found)])
             done = pipe.poll(seconds)
-            found.append(pipe.recv() if done else None)
+            hung = Failure(f"hung for more than {seconds:g} s")
+            found.append(pipe.recv() if done else hung)
         except (EOFError, BrokenPipeError, ConnectionResetError):
-            found.append(None)
+            found.append(Failure("its process died"))
             return
         if not done:
             return
@@ -58,5 +67,5 @@ def _work(pipe: Connection, fit: Fit) -> None:
             return
         try:
             pipe.send(fit(job))
-        except Exception:  # whatever a library throws, its series falls back
-            pipe.send(None)
+        except Exception as failure:  # whatever a library throws, its series falls back
+            pipe.send(Failure(f"failed with {type(failure).__name__}"))

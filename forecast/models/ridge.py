@@ -17,6 +17,7 @@ _CHUNK = 500  # series at a time, to bound memory
 _CELLS = 8_000_000  # series × past origins × buckets to learn from
 _ORIGINS = (6, 400)  # past origins: the fewest, the most
 _CLIP = 50.0  # standardised errors beyond are as bad as this
+_FAR = 3.0  # usual changes from yesterday at which a bucket weighs half
 _DENSE = 4.0  # orders a bucket from which errors are a continuum
 
 
@@ -168,7 +169,7 @@ def _moments(task: Task, past: Past, part: Array) -> tuple[Array, Array]:
     seen = np.isfinite(told)
     lump = task.lump[past.rows]
     rare = (past.level < _DENSE * lump)[:, None]
-    weight = np.where(rare, 1.0, 1 / (1 + np.abs(np.where(seen, told, 0) - found[..., 0])))
+    weight = np.where(rare, 1.0, 1 / (1 + np.abs(np.where(seen, told, 0) - found[..., 0]) / _FAR))
     weight = np.where(seen, weight, 0.0).astype(np.float32)
     told = np.where(seen, told, 0.0).astype(np.float32)
     parts = [part == p for p in range(int(part.max()) + 1)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from forecast.demand import Array
 from forecast.features import Task, past_of
 from forecast.models.model import Prediction
-from forecast.models.patience import each
+from forecast.models.patience import Failure, each
 from forecast.models.seasonal import Seasonal, SeasonalFit
 
 
@@ -33,7 +33,10 @@ Fit = Callable[[Series], tuple[Array, Array] | None]
 
 @dataclass(frozen=True, kw_only=True)
 class Largest:
-    """Fits the `most` largest series anew at every origin; the rest get the seasonal rule."""
+    """Fits the `most` largest series anew at every origin; the rest get the seasonal rule.
+
+    So does a series whose fit hangs or fails; the prediction tells which and why.
+    """
 
     fit_one: Fit  # a function at the top of a module
     most: int
@@ -47,16 +50,33 @@ class Largest:
         chosen = np.sort(np.argsort(-size, kind="stable")[: self.most])
         jobs = [_series(task, task.rows[k], origin) for k in chosen]
         found = each(self.fit_one, jobs, seconds=self.seconds)
-        for k, result in zip(chosen, found, strict=True):
-            if result is not None and all(np.isfinite(part).all() for part in result):
+        fallbacks = {}
+        for k, result in zip(chosen.tolist(), found, strict=True):
+            if isinstance(result, Failure):
+                fallbacks[k] = result.reason
+            elif result is None:
+                continue  # too short or constant: the seasonal rule is meant
+            elif not all(np.isfinite(part).all() for part in result):
+                fallbacks[k] = "gave no finite forecast"
+            else:
                 prediction.mean[k] = np.maximum(result[0], 0)
                 prediction.quantiles[k] = np.sort(np.maximum(result[1], 0), axis=1)
-        return prediction
+        return replace(prediction, fallbacks=fallbacks)
 
 
 def fit_largest(task: Task, fit_one: Fit, *, most: int, seconds: float) -> Largest:
     """What is known before any series is fitted."""
     return Largest(fit_one=fit_one, most=most, seconds=seconds, rest=Seasonal().fit(task))
+
+
+def slot_sizes(errors: Array, day: int) -> Array:
+    """[day] usual size of the errors [K] at each place in the day against their overall one."""
+    overall = np.sqrt(np.mean(errors**2))
+    slot = np.arange(len(errors)) % day
+    count = np.bincount(slot, minlength=day)
+    power = np.bincount(slot, weights=errors**2, minlength=day)
+    own = np.sqrt((power + 2 * overall**2) / (count + 2))
+    return np.asarray(np.maximum(own, 0.1 * overall) / max(overall, 1e-12))
 
 
 def _series(task: Task, row: Any, origin: int) -> Series:

@@ -169,6 +169,7 @@ WRONG = {
     "series without a horizon": ["backtest", "--series", "s.csv", "--freq", "1h"],
     "horizon": ["forecast", "--series", "s.csv", "--freq", "1h", "--horizon", "none"],
     "out": ["forecast", "--out", "forecast.xlsx"],
+    "model": ["forecast", "--model", "nowhere/kept.model"],
     "a market of no days": ["init", "here", "--days", "0"],
     "a market too short": ["init", "here", "--days", "3"],
     "a market without money": ["init", "here", "--capital-days", "0"],

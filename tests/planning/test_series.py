@@ -155,3 +155,34 @@ def test_where_to_write_is_checked_before_the_work(tmp_path):
     answer = ahead(path, tmp_path / "nowhere" / "out.csv")
     assert answer.code == 1
     assert "nowhere" in answer.said["error"]
+
+
+def test_a_kept_model_is_trained_once_and_used_until_it_is_a_day_old(tmp_path):
+    ds, model = STAMPS["naive"], tmp_path / "kept.model"
+    whole = frame_of(ds)
+
+    def told(last, name):
+        path = put(whole[whole["ds"] < ds[last]], tmp_path / f"{name}.csv")
+        answer = ahead(path, tmp_path / f"{name}.parquet", "--model", model)
+        assert answer.code == 0, answer.err
+        assert answer.said["model"]["file"] == str(model)
+        return answer.said["model"]["update"], answer.said["model"]["why"]
+
+    assert told(N - 30, "first") == ("full", "there was no such file")
+    assert told(N - 29, "hour") == ("quick", "")
+    assert pd.read_parquet(tmp_path / "hour.parquet")["ds"].min() == ds[N - 29]
+    update, why = told(N, "day")
+    assert update == "full"
+    assert "1.2 days before" in why
+    assert told(N, "again")[0] == "quick"
+    assert (tmp_path / "day.parquet").read_bytes() == (tmp_path / "again.parquet").read_bytes()
+
+
+def test_a_file_that_is_no_model_is_left_alone(tmp_path):
+    path = put(frame_of(STAMPS["naive"]), tmp_path / "in.csv")
+    before = path.read_bytes()
+    answer = ahead(path, tmp_path / "out.csv", "--model", path)
+    assert answer.code == 1
+    assert "no model" in answer.err
+    assert path.read_bytes() == before
+    assert not (tmp_path / "out.csv").exists()

@@ -1,0 +1,59 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.special import ndtri
+
+from forecast import LEVELS
+from forecast.blend import believed, learn, segments, weigh
+from forecast.engine import pick
+from forecast.models import MODELS
+from forecast.tasks import prepare
+from tests.forecast import market
+
+NAMES = ("seasonal", "ridge", "lightgbm", "lightgbm_daily")
+
+
+def members(errors, spread=1.0):
+    """[M, S, H, Q] normal forecasts around 0, each off by its error."""
+    off = np.asarray(errors, dtype=float)[:, None, None, None]
+    return np.broadcast_to(off + spread * ndtri(LEVELS), (len(errors), 400, 24, 13))
+
+
+def test_the_member_that_is_right_gets_the_weight():
+    y = np.random.default_rng(0).standard_normal((400, 24))
+    found = weigh(
+        y, members([3.0, 0.0, 3.0]), LEVELS, size=np.ones(400), belief=np.array([0.5, 0.0, 0.5])
+    )
+    assert found[1] > 0.55
+    assert found.sum() == pytest.approx(1)
+
+
+def test_two_that_err_apart_are_better_together():
+    y = np.random.default_rng(0).standard_normal((400, 24))
+    found = weigh(y, members([-1.0, 1.0]), LEVELS, size=np.ones(400), belief=np.zeros(2))
+    np.testing.assert_allclose(found, 0.5, atol=0.05)
+
+
+def test_few_rows_leave_the_belief():
+    y = np.random.default_rng(0).standard_normal((400, 24))
+    belief = np.array([1.0, 0.0])
+    few = weigh(y[:2], members([1.0, 0.0])[:, :2], LEVELS, size=np.ones(2), belief=belief)
+    many = weigh(y, members([1.0, 0.0]), LEVELS, size=np.ones(400), belief=belief)
+    assert few[0] > 0.95 > 0.7 > many[0]
+
+
+@given(st.lists(st.sampled_from(sorted(MODELS)), min_size=1, max_size=5, unique=True))
+def test_a_belief_is_convex(names):
+    found = believed(tuple(names))
+    assert found.sum() == pytest.approx(1)
+    assert (found >= 0).all()
+
+
+def test_weights_are_convex_in_every_segment_and_part():
+    task = prepare(market.panel(n=6, days=50), 48).task
+    found = learn(task, pick(["seasonal_naive", "seasonal", "ridge"]))
+    assert found.weights.shape == (4, 2, 3)
+    np.testing.assert_allclose(found.weights.sum(axis=2), 1.0)
+    assert (found.weights >= 0).all()
+    assert "seasonal" in found.label(int(segments(task)[0]))

@@ -1,0 +1,127 @@
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from forecast.models import MODELS, told
+from forecast.models.decomposed import fit_mstl
+from forecast.models.harmonic import fit_harmonic, fourier
+from forecast.models.patience import Failure, each
+from forecast.models.seasonal import Seasonal
+from forecast.models.slow import Series, fit_largest
+from forecast.tasks import LEVELS, prepare
+from tests.forecast import market
+
+DAY, WEEK, HORIZON = 24, 7, 48
+
+
+def moody(series):
+    """Fits a flat line, except to the series whose mean tells it to fail, or to hang."""
+    size = series.flat.mean()
+    if size > 30:
+        raise ZeroDivisionError("on purpose")
+    if size > 15:
+        time.sleep(60)
+    flat = np.full(len(series.effect), 5.0)
+    return flat, np.repeat(flat[:, None], len(series.levels), axis=1)
+
+
+@pytest.fixture(scope="module")
+def fallen():
+    panel = market.panel(n=3, days=20)
+    panel.y[:] *= (np.array([1.0, 20.0, 40.0]) / panel.y.mean(axis=1))[:, None]
+    task = prepare(panel, HORIZON).task
+    fitted = fit_largest(task, moody, most=3, seconds=3.0)
+    return task, fitted.predict(task, task.origins[-1])
+
+
+def test_a_series_whose_fit_fails_or_hangs_gets_the_seasonal_rule_and_says_why(fallen):
+    task, found = fallen
+    rule = Seasonal().fit(task).predict(task, task.origins[-1])
+    np.testing.assert_array_equal(found.quantiles[1:], rule.quantiles[1:])
+    assert (found.mean[0] == 5.0).all()
+    assert dict(found.fallbacks) == {
+        1: "hung for more than 3 s",
+        2: "failed with ZeroDivisionError",
+    }
+
+
+def test_the_label_of_a_series_tells_the_fallback_of_members_that_count(fallen):
+    _, found = fallen
+    label = np.array(["moody:1.0"] * 3, dtype=object)
+    heavy, none = np.ones((3, 1)), np.zeros((3, 1))
+    labels = told(label, ["moody"], [found], heavy)
+    assert labels[0] == "moody:1.0"
+    assert labels[2] == "moody:1.0; moody failed with ZeroDivisionError, seasonal instead"
+    np.testing.assert_array_equal(told(label, ["moody"], [found], none), label)
+
+
+def die(job):
+    raise SystemExit(job)
+
+
+def test_a_worker_that_dies_costs_only_its_own_job():
+    found = each(die, [1, 2], seconds=20.0)
+    assert found == [Failure("its process died")] * 2
+
+
+def series(noise, *, days=35, seed=0):
+    rng = np.random.default_rng(seed)
+    at = np.arange(days * DAY + HORIZON)
+    weekend = (at // DAY) % WEEK >= 5
+    truth = 100 + np.where(weekend, 15, 30) * np.cos(2 * np.pi * at / DAY) - 10 * weekend
+    start = np.datetime64("2024-01-01", "us")
+    past = len(at) - HORIZON
+    return truth[past:], Series(
+        flat=truth[:past] + rng.normal(0, noise, past),
+        effect=np.ones(HORIZON),
+        stamps=start + at.astype("m8[h]"),
+        day=DAY,
+        week=WEEK,
+        levels=LEVELS,
+        seed=seed,
+    )
+
+
+@pytest.mark.parametrize("fit", [fit_mstl, fit_harmonic])
+def test_day_and_week_are_continued(fit):
+    truth, past = series(1.0)
+    mean, quantiles = fit(past)
+    assert np.abs(mean - truth).mean() < 2.5  # the swing is 60
+    assert (np.diff(quantiles, axis=1) >= 0).all()
+
+
+@pytest.mark.parametrize("fit", [fit_mstl, fit_harmonic])
+def test_more_noise_makes_a_wider_forecast(fit):
+    widths = [np.ptp(fit(series(noise)[1])[1], axis=1).mean() for noise in (1.0, 6.0)]
+    assert widths[1] > 3 * widths[0]
+
+
+@pytest.mark.parametrize("fit", [fit_mstl, fit_harmonic])
+def test_effects_are_put_back(fit):
+    _, past = series(1.0)
+    double = replace(past, effect=np.full(HORIZON, 2.0))
+    for plain, twice in zip(fit(past), fit(double), strict=True):
+        np.testing.assert_allclose(twice, 2 * plain)
+
+
+@pytest.mark.parametrize("fit", [fit_mstl, fit_harmonic])
+def test_a_past_too_short_for_seasons_has_no_fit(fit):
+    assert fit(series(1.0, days=2)[1]) is None
+
+
+def test_fourier_terms_repeat_after_a_week_and_tell_its_days_apart():
+    terms = fourier(np.arange(2 * DAY * WEEK), DAY, WEEK)
+    np.testing.assert_allclose(terms[: DAY * WEEK], terms[DAY * WEEK :], atol=1e-9)
+    assert np.linalg.matrix_rank(terms) == terms.shape[1]
+
+
+@pytest.mark.parametrize("name", ["mstl", "harmonic"])
+def test_members_by_name_give_sorted_finite_forecasts(name):
+    task = prepare(market.panel(n=2, days=30), 24).task
+    found = MODELS[name]().fit(task).predict(task, task.origins[-1])
+    assert not found.fallbacks
+    assert np.isfinite(found.quantiles).all()
+    assert (found.quantiles >= 0).all()
+    assert (np.diff(found.quantiles, axis=2) >= 0).all()
