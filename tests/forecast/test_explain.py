@@ -120,6 +120,24 @@ def test_a_holiday_shows_as_calendar_with_about_its_size():
         assert told["event"] == 0
 
 
+def test_the_sunday_that_a_holiday_looks_like_is_the_calendars():
+    ds = market.hours(24 * 67)
+    sundays = np.asarray(ds.day_of_week == 6) | np.isin(np.arange(len(ds)) // 24, (17, 31, 45, 66))
+    peak = np.where(sundays, 10, 20)
+    rate = 5 + 30 * (np.abs(np.asarray(ds.hour) - peak) <= 2)
+    y = np.random.default_rng(0).poisson(rate, (3, len(ds))).astype(np.float32)
+    whole = Panel(ids=np.array(list("abc"), dtype=object), ds=ds, y=y, orders=y.copy())
+    events = market.events([("holiday", ds[24 * day], 24, None, None) for day in (17, 31, 45, 66)])
+    past, morning = head(whole, 24 * 66), ds[24 * 66 + 8]
+    settings = {"events": events, "members": ["seasonal", "ridge"]}
+    told = explain(past, 24, "b", morning, morning + pd.Timedelta("5h"), **settings)
+    mean = forecast(past, 24, n_paths=1, **settings).mean[1, 8:13].sum()
+    assert told["units"].sum() == pytest.approx(mean, rel=1e-5)
+    shape = told.loc[told["part"] == "shape of the holiday", "units"].sum()
+    assert 0.6 * 5 * 30 < shape < 1.1 * 5 * 30  # the rule's own shapes are shrunk
+    assert bars(told)["day and week"] < 0
+
+
 def test_level_trend_and_shape_are_told_apart():
     rng = np.random.default_rng(0)
     ds = pd.date_range("2026-01-05", periods=24 * 56, freq="1h")
