@@ -22,14 +22,18 @@ from typing import Any
 import numpy as np
 
 from forecast.models.additive import fit_prophet
+from forecast.models.decomposed import fit_mstl
 from forecast.models.exponential import fit_ets
+from forecast.models.harmonic import fit_harmonic
 from forecast.trained import PARTS, Trained
 
 FORMAT = 1  # raise it when a part or a feature changes its meaning and keeps its name
 _KIND = "peakahead model"
 _MOST_LINE = 1_000  # bytes of the first line
 _CLASSES = {part.__name__: part for part in PARTS}
-_FUNCTIONS: dict[str, Callable[..., Any]] = {f.__name__: f for f in (fit_ets, fit_prophet)}
+_FUNCTIONS: dict[str, Callable[..., Any]] = {
+    f.__name__: f for f in (fit_ets, fit_harmonic, fit_mstl, fit_prophet)
+}
 _EARLIEST = (1980, 1, 1, 0, 0, 0)  # the date of every entry: equal models, equal bytes
 _WHAT_TO_DO = "delete it or name another file, and train anew"
 

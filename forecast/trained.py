@@ -9,10 +9,12 @@ import numpy as np
 import pandas as pd
 
 from forecast.blend import Blend
+from forecast.calibrate import Calibration
 from forecast.demand import Array, Panel
 from forecast.features import Task, design, ordinary, past_of, spread
 from forecast.models import Fitted, Model
 from forecast.models.boosted import BoostedFit
+from forecast.models.intermittent import IntermittentFit, Pools
 from forecast.models.residuals import Counts
 from forecast.models.ridge import RidgeFit, Weights
 from forecast.models.seasonal import SeasonalFit, SeasonalNaive
@@ -83,8 +85,11 @@ PARTS: dict[type, dict[str, int]] = {
     Basis: {},
     Blend: {},
     BoostedFit: {},
+    Calibration: {},
     Counts: {},
+    IntermittentFit: {},
     Largest: {},
+    Pools: {},
     RidgeFit: {"errors": 0},
     SeasonalFit: {"errors": 0},
     SeasonalNaive: {},
