@@ -9,7 +9,7 @@ from forecast.models import MODELS
 from forecast.tasks import prepare
 from tests.forecast import market
 
-SLOW = {"prophet", "statsmodels"}
+SLOW = {"harmonic", "mstl", "prophet", "statsmodels"}
 
 
 def task(panel, horizon=24, **known):
