@@ -64,7 +64,7 @@ def test_equal_input_and_seed_give_equal_scores(scores):
 
 def test_a_member_that_fails_costs_its_own_row_only(monkeypatch):
     class Broken:
-        def forecast(self, task):
+        def fit(self, task):
             raise ArithmeticError("it overflowed")
 
     monkeypatch.setitem(MODELS, "broken", Broken)

@@ -71,12 +71,19 @@ def test_a_saved_model_forecasts_in_equal_bytes(past, trained, file):
     same(a, forecast(past, 24, trained=load(file), **known(past)))
 
 
+SLOW = {"harmonic", "mstl", "prophet", "statsmodels"}
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_every_member_can_be_saved(name, past, tmp_path):
     few = replace(past, ids=past.ids[:2], y=past.y[:2], orders=past.orders[:2])
     made = train(few, 24, members=[name])
     save_model(made, tmp_path / "m")
     again = load(tmp_path / "m")
+    save_model(again, tmp_path / "n")
+    assert (tmp_path / "m").read_bytes() == (tmp_path / "n").read_bytes()
+    if name in SLOW:  # they fit when asked to predict, whatever was saved
+        return
     same(
         forecast(few, 24, members=[name], n_paths=4, trained=made),
         forecast(few, 24, members=[name], n_paths=4, trained=again),

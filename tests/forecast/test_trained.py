@@ -10,7 +10,7 @@ from forecast.backtest import head
 from forecast.metrics import crps
 from tests.forecast import market
 
-SLOW = {"prophet", "statsmodels"}
+SLOW = {"harmonic", "mstl", "prophet", "statsmodels"}
 FAST = ["seasonal_naive", "seasonal", "ridge"]
 DAYS = 42
 

@@ -108,7 +108,7 @@ def test_a_score_that_is_no_number_is_null_in_json_and_a_dash_in_words():
 
 def test_a_board_of_which_every_member_failed_is_told_all_the_same(tmp_path, monkeypatch):
     class Broken:
-        def forecast(self, task):
+        def fit(self, task):
             raise ArithmeticError("it overflowed")
 
     monkeypatch.setitem(MODELS, "seasonal", Broken)
