@@ -29,7 +29,7 @@ class Boosted:
     """
 
     daily: bool = False  # learn what the last day gets wrong
-    rows: int = 300_000  # training rows at most
+    rows: int = 200_000  # training rows at most
 
     def fit(self, task: Task) -> BoostedFit | SeasonalFit:
         """Grow trees on what precedes the first origin."""
