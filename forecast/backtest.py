@@ -85,7 +85,7 @@ def score_members(
     """
     names = list(pick(members))
     runs = {**{name: [name] for name in names}, BLEND: names}
-    truth = observed(panel, products=products, events=events)
+    truth = observed(panel, products=products, events=events, country=country)
     cutoffs = list(plan.cutoffs(len(panel.ds)))
     make = partial(
         forecast, products=products, events=events, country=country, season=season, seed=seed
@@ -94,7 +94,13 @@ def score_members(
     for w, cutoff in enumerate(cutoffs):
         past = head(panel, cutoff)
         outcome = outcome_of(
-            past, truth, plan.horizon, products=products, events=events, season=season
+            past,
+            truth,
+            plan.horizon,
+            products=products,
+            events=events,
+            country=country,
+            season=season,
         )
         step = f"window {w + 1} of {len(cutoffs)}"
         for k, (name, mine) in enumerate(runs.items()):
