@@ -11,6 +11,7 @@ import pandas as pd
 from forecast.calendars import Clock, clock_of, days_of, outages_of
 from forecast.censor import Censored, censored
 from forecast.demand import Array, Panel
+from forecast.runs import runs
 from forecast.silences import silences
 
 GAP_ORDERS = 30.0  # a silence that swallows this many usual orders is no chance
@@ -65,7 +66,7 @@ def clean(
     if panel.orders is not None:
         holiday = days_of(panel, 1, country=country, events=events).holiday > 0
         silent = gaps(done, holiday)
-        for start, stop in _runs(silent):
+        for _, start, stop in zip(*runs(silent[None]), strict=True):
             told.append(_unseen(done, "gap", (slice(None), slice(start, stop)), True))
         y[:, silent] = np.nan
         y[silences(done)] = np.nan
@@ -178,7 +179,7 @@ def _cut_short(panel: Panel, found: Censored, before: Array) -> dict[str, Array]
     after = before * found.share
     frame = pd.DataFrame({"run": found.run, "bucket": found.bucket, "row": found.row})
     frame = frame.assign(before=before, after=after, due=found.due)
-    runs = frame.groupby("run", sort=True).agg(
+    spans = frame.groupby("run", sort=True).agg(
         row=("row", "first"),
         start=("bucket", "min"),
         stop=("bucket", "max"),
@@ -189,15 +190,15 @@ def _cut_short(panel: Panel, found: Censored, before: Array) -> dict[str, Array]
     )
     note = [
         f"{due:.0f} orders were due; " + ("not observed" if unseen else "raised to what is likely")
-        for due, unseen in zip(runs["due"], runs["unseen"], strict=True)
+        for due, unseen in zip(spans["due"], spans["unseen"], strict=True)
     ]
     return {
-        "product_id": panel.ids[runs["row"]],
-        "start": runs["start"].to_numpy(),
-        "stop": runs["stop"].to_numpy() + 1,
-        "kind": np.full(len(runs), "censored", dtype=object),
-        "before": runs["before"].to_numpy(),
-        "after": runs["after"].where(~runs["unseen"]).to_numpy(),
+        "product_id": panel.ids[spans["row"]],
+        "start": spans["start"].to_numpy(),
+        "stop": spans["stop"].to_numpy() + 1,
+        "kind": np.full(len(spans), "censored", dtype=object),
+        "before": spans["before"].to_numpy(),
+        "after": spans["after"].where(~spans["unseen"]).to_numpy(),
         "note": np.array(note, dtype=object),
     }
 
@@ -230,13 +231,6 @@ def shifted(panel: Panel, y: Array, first: Array, *, days: int = 14) -> pd.DataF
             "note": np.full(len(rows), "mean units a day; the level before is past", dtype=object),
         },
     )
-
-
-def _runs(where: Array) -> list[tuple[int, int]]:
-    """[start, stop) of every run of True."""
-    edge = np.diff(np.pad(where, 1).astype(np.int8))
-    starts, stops = np.flatnonzero(edge == 1), np.flatnonzero(edge == -1)
-    return cast("list[tuple[int, int]]", list(zip(starts.tolist(), stops.tolist(), strict=True)))
 
 
 def gaps(panel: Panel, holiday: Array | None = None) -> Array:
