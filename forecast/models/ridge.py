@@ -121,8 +121,7 @@ def past_origins(task: Task) -> list[int]:
 
 def learn_weights(task: Task) -> Weights:
     """Weights of every series [N] of the task."""
-    n, starts = len(task.y), past_origins(task)
-    part = np.minimum(np.arange(task.horizon) // max(task.clock.day, 1), 2)
+    n, part, starts = len(task.y), task.part, past_origins(task)
     grams, crosses = [], []
     for first in range(0, n, _CHUNK):
         rows = np.arange(first, min(first + _CHUNK, n))
