@@ -38,7 +38,6 @@ class Weights:
         wide = high - low + 1.0
         value = level + size[:, None] * np.clip(value, low - wide, high + wide)
         rule = level + size[:, None] * found[..., -4]
-
         return np.asarray(np.maximum(value, 0.1 * np.maximum(rule, 0.0)) * past.effect)
 
     def drift(self, task: Task, past: Past) -> Array:
