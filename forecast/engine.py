@@ -110,7 +110,10 @@ def forecast(
 
 
 def train(panel: Panel, horizon: int, **known: Unpack[Known]) -> Trained:
-    """Learn all that `forecast` needs, to use it for this panel and newer ones."""
+    """Learn all that `forecast` needs, to use it for this panel and newer ones.
+
+    `known`: see `forecast`.
+    """
     return _train(_begin(panel, horizon, **known))
 
 
@@ -122,7 +125,10 @@ def refresh(
     n_paths: int = 64,
     **known: Unpack[Known],
 ) -> Refreshed:
-    """Forecast with what was trained before where `why_refit` allows it, else train anew."""
+    """Forecast with what was trained before where `why_refit` allows it, else train anew.
+
+    `known`: see `forecast`.
+    """
     work = _begin(panel, horizon, **known)
     why = "nothing was trained before"
     if trained is not None:
@@ -143,31 +149,20 @@ class _Work:
     tell: Callable[[str, float], None]
 
 
-def _begin(
-    panel: Panel,
-    horizon: int,
-    *,
-    products: pd.DataFrame | None = None,
-    events: pd.DataFrame | None = None,
-    country: str | None = None,
-    season: int | None = None,
-    members: Sequence[str] | None = None,
-    seed: int = 0,
-    progress: Callable[[str, float], None] | None = None,
-) -> _Work:
+def _begin(panel: Panel, horizon: int, **known: Unpack[Known]) -> _Work:
     if horizon < 1:
         raise ValueError(f"horizon {horizon} is no number of buckets; ask for 1 or more")
-    tell = progress or _silent
-    models = pick(members)
+    tell, models = known.get("progress") or _silent, pick(known.get("members"))
+    country, season = known.get("country"), known.get("season")
     tell("features", 0.0)
     ready = prepare(
         panel,
         horizon,
-        products=products,
-        events=events,
+        products=known.get("products"),
+        events=known.get("events"),
         country=country,
         season=season,
-        seed=seed,
+        seed=known.get("seed", 0),
     )
     basis = basis_of(panel, ready.task, models, country=country, season=season)
     return _Work(panel=panel, ready=ready, models=models, basis=basis, tell=tell)
