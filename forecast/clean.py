@@ -69,9 +69,7 @@ def clean(
         for _, start, stop in zip(*runs(silent[None]), strict=True):
             told.append(_unseen(done, "gap", (slice(None), slice(start, stop)), True))
         y[:, silent] = np.nan
-        y[silences(done)] = np.nan
-        for row, start, stop in zip(*pauses(done, products), strict=True):
-            y[row, start:stop] = np.nan
+        told.append(_relaunched(done, products))
         before = launches(done, products)
         y[np.arange(y.shape[1]) < before[:, None]] = np.nan
         told.append(_uncensored(replace(done, marks=panel.marks), y, holiday))
@@ -162,6 +160,28 @@ def _fakes_removed(panel: Panel, done: Panel) -> list[pd.DataFrame]:
     columns |= {"product_id": panel.ids[bursts["row"]], "stop": bursts["stop"].to_numpy() + 1}
     columns["kind"] = np.full(len(bursts), "fake_orders", dtype=object)
     return [_changes(panel, columns)]
+
+
+def _relaunched(done: Panel, products: pd.DataFrame | None) -> pd.DataFrame:
+    """Forget in `done` the silences before relaunches, told or seen; a row for each."""
+    silent, bucket = silences(done), np.arange(done.y.shape[1])
+    row, start, stop = pauses(done, products)
+    silent[row] |= (bucket >= start[:, None]) & (bucket < stop[:, None])
+    done.y[silent] = np.nan
+    row, start, stop = runs(silent)
+    return _changes(
+        done,
+        {
+            "product_id": done.ids[row],
+            "start": start,
+            "stop": stop,
+            "kind": np.full(len(row), "relaunch", dtype=object),
+            "after": np.full(len(row), np.nan),
+            "note": np.full(
+                len(row), "silent before it was sold again; not observed", dtype=object
+            ),
+        },
+    )
 
 
 def _uncensored(panel: Panel, y: Array, holiday: Array) -> pd.DataFrame:
