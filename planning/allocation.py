@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
-from planning.pricing import Slots, Terms, Tiers, line_money
+from planning.pricing import Slots, Terms, Tiers, line_money, line_price
 from planning.problem import DAY, HOUR, Array, Market, Plan, clock_hours
 from planning.rules import Limits
 from planning.spot import group_starts
@@ -76,23 +76,37 @@ def _add_blocks(
 def _undo_blocks(
     blocks: Array,
     units: Array,
+    least: Array,
+    pack: Array,
     supplier: Array,
     unit_cost: Array,
     tiers: Tiers,
     spent: Array,
     target: Array,
 ) -> Array:
-    """Take back a supplier's latest blocks until it has no more than its target; rows kept."""
+    """Take back a supplier's latest units until it has no more than its target; rows kept.
+
+    A block is made smaller, by whole packs, where its line stays large enough.
+    """
     kept = np.ones(len(blocks), dtype=np.bool_)
     for row in range(len(blocks) - 1, -1, -1):
         offer, slot = int(blocks[row, 0]), int(blocks[row, 1])
         at, cost = supplier[offer], unit_cost[offer]
         if spent[at] <= target[at]:
             continue
-        before = line_money(tiers, offer, cost, units[offer, slot])
-        units[offer, slot] -= blocks[row, 2]
-        spent[at] += line_money(tiers, offer, cost, units[offer, slot]) - before
-        kept[row] = False
+        held, size = units[offer, slot], blocks[row, 2]
+        before = line_money(tiers, offer, cost, held)
+        price = line_price(tiers, offer, cost, held)
+        packs = np.ceil((spent[at] - target[at]) / (max(price, 1e-9) * pack[offer]))
+        less = packs * pack[offer]
+        after = line_money(tiers, offer, cost, held - less)
+        if less < size and held - less >= least[offer] and before - after >= spent[at] - target[at]:
+            size = less
+        else:
+            kept[row] = False
+        units[offer, slot] -= size
+        blocks[row, 2] -= size
+        spent[at] += line_money(tiers, offer, cost, held - size) - before
     return kept
 
 
@@ -113,8 +127,12 @@ class Allocation:
         self.supplier_cap = np.minimum(market.credit_limit, self.share * limits.working_capital)
         self.money_cost = np.broadcast_to(money_cost, self.share.shape)
         self.tiers = Tiers(*market.tiers)
+        self.cheapest = market.line_cost(
+            np.arange(len(self.least)), np.full(len(self.least), np.inf)
+        )
         self.committed_units, self.committed_money = self._committed()
         self.previous = np.zeros(self.units.shape)  # units of the plan before this one
+        self.frozen = np.zeros(self.units.shape)  # of them that must stay
         self.added = np.empty((0, 5))  # every block, in the order of adding, see `add`
 
     def _until(self) -> Array:
@@ -144,6 +162,7 @@ class Allocation:
         none = np.zeros(int(frozen.sum()))
         lines = np.stack([offer[frozen], slot[frozen], units[frozen], none, none], axis=1)
         self.add(lines.astype(float), np.inf)
+        self.frozen = self.units.copy()
 
     def _committed(self) -> tuple[Array, Array]:
         """Units [O, T] that become ready in each slot's hour, money [S], of committed lines."""
@@ -164,7 +183,7 @@ class Allocation:
         money = units * self.market.line_cost(offer, units)
         supplier = self.market.offer_supplier[offer]
         own = np.bincount(supplier, money, minlength=len(self.market.supplier_ids))
-        return np.asarray(own + self.committed_money)
+        return np.asarray(own + self.committed_money, dtype=float)
 
     def room(self) -> Array:
         """[O, T] units that may still be added."""
@@ -185,7 +204,8 @@ class Allocation:
     def terms(self) -> Terms:
         """The offers as pricing sees them; copies, to be drawn down."""
         market = self.market
-        credit_left = (self.supplier_cap > self.money())[market.offer_supplier]
+        left = (self.supplier_cap - self.money())[market.offer_supplier]
+        affordable = left / np.maximum(self.cheapest, 1e-9)
         return Terms(
             starts=group_starts(market.offer_product[self.by_product], len(market.product_ids)),
             rows=self.by_product,
@@ -196,7 +216,7 @@ class Allocation:
             least=self.least,
             pack=np.maximum(market.pack_size, 1).astype(float),
             plan_room=self.plan_room(),
-            room=np.where(credit_left[:, None], self.room(), 0.0),
+            room=np.minimum(self.room(), affordable[:, None]),
             bought=self.units.copy(),
             previous=self.previous,
             tiers=self.tiers,
@@ -243,18 +263,23 @@ class Allocation:
         money = self.money()
         return bool(self._over(money, self.share * money.sum()).any())
 
-    def keep_shares(self) -> None:
-        """Take back what is above its supplier's share of all that is committed.
-
-        The most money that the wanted amounts allow is the largest fixed point of
-        total = Σ min(wanted, share × total); what is above goes, the last added first.
-        """
+    def within_shares(self) -> float:
+        """Most money that could stay: the largest total = Σ min(money, share × total)."""
         money = self.money()
-        total, before = money.sum(), np.inf
+        total, before = float(money.sum()), np.inf
         while before - total > 1e-9 * total:
             allowed = np.maximum(self.share * total, self.committed_money)
-            before, total = total, np.minimum(money, allowed).sum()
-        target = self.share * total
+            before, total = total, float(np.minimum(money, allowed).sum())
+        return total
+
+    def limit_shares(self, total: float) -> None:
+        """Let no supplier have more than its share of `total`."""
+        self.supplier_cap = np.minimum(self.supplier_cap, self.share * total)
+
+    def keep_shares(self) -> None:
+        """Take back, last added first, what is above its supplier's share of all the money."""
+        money = self.money()
+        target = self.share * self.within_shares()
         while self._over(money, self.share * money.sum()).any():
             target = np.minimum(target, self.share * money.sum())
             self._undo(np.where(self._over(money, target), target, np.inf))
@@ -271,6 +296,8 @@ class Allocation:
         kept = _undo_blocks(
             self.added,
             self.units,
+            self.least,
+            np.maximum(market.pack_size, 1),
             market.offer_supplier,
             market.unit_cost,
             self.tiers,
@@ -278,6 +305,16 @@ class Allocation:
             target,
         )
         self.added = self.added[kept]
+
+    def replace(self, units: Array) -> None:
+        """Hold these units [O, T] instead; each line becomes one block, the dearest first."""
+        usual = self.mean_return()
+        self.units = units
+        offer, slot = np.nonzero(units)
+        bought = units[offer, slot]
+        money = bought * self.market.line_cost(offer, bought)
+        blocks = np.stack([offer, slot, bought, usual * money, money], axis=1)
+        self.added = blocks[np.argsort(-money, kind="stable")]
 
     def plan(self) -> Plan:
         """The lines, sorted by instant, supplier and product."""

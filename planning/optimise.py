@@ -17,6 +17,7 @@ import numpy as np
 
 from planning.allocation import Allocation, slot_starts
 from planning.bound import cost_bound
+from planning.polish import polish
 from planning.pricing import Price, Unserved, price_blocks
 from planning.problem import DAY, SEGMENTS, Array, Market, Orders, Plan, stream
 from planning.reasons import reasons
@@ -28,6 +29,7 @@ YEAR = 365 * DAY
 ROUNDS = 16  # slices of the money
 BLOCKS_PER_ROUND = 24  # of one product
 SHARE_TRIES = 6  # growths before what is above its supplier's share is taken back
+SHARE_ROOM = 1.25  # of the money of one growth that shares are taken of in the next
 SAMPLE = 200  # products that tell the first round what to expect
 FLOOR_SHARE = 0.5  # of the last round's marginal return: blocks below it are not even priced
 URGENCIES = (1.0, 0.1, 0.01)  # price of a minute, in mean order values, while the target is missed
@@ -170,21 +172,36 @@ def grow(
         )
 
     share = np.minimum(simulator.market.max_share, 1.0)
-    dearer = np.zeros(len(share))
+    dearer, total, tried = np.zeros(len(share)), np.inf, []
     for number in range(SHARE_TRIES):
-        allocation = Allocation(simulator.market, limits, money_cost + dearer - share @ dearer)
-        if previous is not None:
-            allocation.stay_near(previous, limits.as_of + freeze)
+        price = money_cost + dearer - share @ dearer
+        allocation = _start(simulator.market, limits, price, previous, freeze)
+        allocation.limit_shares(total)
         rounds(allocation)
-        money = allocation.money()
+        if polish(allocation, simulator, minute_price):
+            rounds(allocation)
         if not allocation.over_share():
             return allocation
+        tried.append(allocation)
+        money = allocation.money()
+        total = float(money.sum()) * SHARE_ROOM
         over = np.clip(money / np.maximum(share * money.sum(), 1e-9) - 1, -1, 1)
         step = allocation.mean_return() / np.sqrt(number + 1)
         dearer = np.maximum(dearer + step * over, 0.0)
+    allocation = max(tried, key=Allocation.within_shares)
     allocation.keep_shares()
     rounds(allocation, strict=True)  # the money set free goes where every share holds
     allocation.keep_shares()
+    return allocation
+
+
+def _start(
+    market: Market, limits: Limits, money_cost: Array | float, previous: Plan | None, freeze: float
+) -> Allocation:
+    """Nothing bought yet but what the previous plan's freeze holds."""
+    allocation = Allocation(market, limits, money_cost)
+    if previous is not None:
+        allocation.stay_near(previous, limits.as_of + freeze)
     return allocation
 
 
@@ -323,7 +340,9 @@ def solve(
         if predicted.spend <= reactive.spend:
             break
     else:  # nothing that relieves the jam is worth its money
-        plan, predicted = Plan.empty(), reactive
+        allocation = _start(market, limits, 0.0, previous, freeze)
+        plan = allocation.plan()
+        predicted = expect(market, futures, plan, limits, aims, seed)
     bounds = [cost_bound(market, future, limits, aims.delay_cost) for future in futures]
     return Solution(
         plan=plan,

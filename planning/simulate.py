@@ -51,6 +51,8 @@ class Outcome:
     minutes: Array  # [M]
     source: Array  # [M]
     spared: Array  # [M] weighted minutes that relieving the order would spare
+    arrived: Array  # [L] units of each line, committed ones last
+    unused: Array  # [L] of them left over
 
 
 class Simulator:
@@ -105,7 +107,7 @@ class Simulator:
         orders, market = future.orders, self.market
         arrived = np.round(plan.units * future.fill[plan.offer])
         lots = Lots.of(market, plan, arrived)
-        minutes, wait, source, _ = self.spot.serve(
+        minutes, wait, source, left = self.spot.serve(
             at=orders.at,
             product=orders.product,
             quantity=orders.quantity,
@@ -118,7 +120,12 @@ class Simulator:
         spared = waiting_behind(
             wait, source, market.offer_supplier, minutes - wait, future.weight, market.channels
         )
-        return Outcome(minutes=minutes, source=source, spared=spared)
+        bought = lots.line >= 0
+        unused = np.zeros(len(plan))
+        unused[lots.line[bought]] = left[bought]
+        return Outcome(
+            minutes=minutes, source=source, spared=spared, arrived=arrived, unused=unused
+        )
 
     def unserved(self, outcomes: Sequence[Outcome], minute_price: float) -> Unserved:
         """The orders of all futures with the values of those on spot, ready for pricing."""
