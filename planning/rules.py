@@ -7,7 +7,7 @@ sentence for each line that breaks it (None = kept), registered under its name w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -30,6 +30,7 @@ class Limits:
     as_of: float  # instant
     horizon: float  # seconds
     working_capital: float  # money
+    committed: Plan = field(default_factory=Plan.empty)
 
 
 @dataclass(frozen=True, kw_only=True)
