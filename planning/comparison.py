@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 
 from planning import ledger
-from planning.decide import limits_of
+from planning.decide import limits_of, order_rows
 from planning.policies import last_week
 from planning.problem import Market, Plan, market, orders, plan_of
 from planning.replay import replay
@@ -37,13 +37,6 @@ class Comparison:
     counts: dict[str, int]  # what became of the rows of the orders' file
     report: Path | None  # of the run whose plan was replayed
     notes: list[str]
-
-
-def order_rows(log: pa.Table) -> pd.DataFrame:
-    """The columns of an order log that fulfilment needs."""
-    wanted = ["product_id", "ordered_at", "quantity", "status", "segment"]
-    rows: pd.DataFrame = log.select(wanted).to_pandas()
-    return rows
 
 
 def _latest(workspace: Workspace) -> Path:
