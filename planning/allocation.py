@@ -58,6 +58,7 @@ class Allocation:
         self.least = np.ceil(np.maximum(market.min_order_qty, 1) / pack) * pack
         share = np.minimum(market.max_share, 1.0) * limits.working_capital
         self.supplier_cap = np.minimum(market.credit_limit, share)
+        self.committed_units, self.committed_money = self._committed()
 
     def _until(self) -> Array:
         """[N, T] instant at which a product's units of a slot are gone."""
@@ -72,6 +73,18 @@ class Allocation:
         licence = self.market.qualified_until[self.market.offer_supplier]
         return (self.starts >= ready[:, None]) & (self.starts < licence[:, None])
 
+    def _committed(self) -> tuple[Array, Array]:
+        """Units [O, T] that become ready in each slot's hour, money [S], of committed lines."""
+        market, lines = self.market, self.limits.committed
+        hours = clock_hours(lines.available_from, market.tz)
+        slot = np.searchsorted(self.starts, hours)
+        inside = slot < len(self.starts)
+        inside[inside] = self.starts[slot[inside]] == hours[inside]
+        units = np.zeros(self.units.shape)
+        np.add.at(units, (lines.offer[inside], slot[inside]), lines.units[inside])
+        supplier, money = market.offer_supplier[lines.offer], lines.units * lines.unit_cost
+        return units, np.bincount(supplier, money, minlength=len(market.supplier_ids))
+
     def _lines(self) -> tuple[Array, Array, Array]:
         """Offer, slot and money [L] of every line so far, tiers considered."""
         offer, slot = np.nonzero(self.units)
@@ -79,20 +92,27 @@ class Allocation:
         return offer, slot, units * self.market.line_cost(offer, units)
 
     def money(self) -> Array:
-        """[S] money committed at each supplier."""
+        """[S] money at each supplier, of lines committed before too."""
         offer, _, money = self._lines()
         supplier = self.market.offer_supplier[offer]
-        return np.bincount(supplier, money, minlength=len(self.market.supplier_ids))
+        own = np.bincount(supplier, money, minlength=len(self.market.supplier_ids))
+        return np.asarray(own + self.committed_money)
 
     def room(self) -> Array:
         """[O, T] units that may still be added."""
-        per_hour = self.market.max_units_per_hour[:, None] - self.units
+        per_hour = self.market.max_units_per_hour[:, None] - self.committed_units - self.units
         return np.where(self.usable, per_hour, 0.0)
 
     def slots(self) -> Slots:
         """When units of each slot are ready, and whether those left over lose value."""
         end = self.limits.as_of + self.limits.horizon
         return Slots(start=self.starts, until=self.until, loses=(self.until <= end).astype(float))
+
+    def plan_room(self) -> Array:
+        """[O] units that this plan may still add."""
+        lines = self.limits.committed
+        before = np.bincount(lines.offer, lines.units, minlength=len(self.units))
+        return np.asarray(self.market.max_units - before - self.units.sum(axis=1))
 
     def terms(self) -> Terms:
         """The offers as pricing sees them, grouped by product: `by_product` translates back."""
@@ -107,7 +127,7 @@ class Allocation:
             loss=market.loss_rate[rows],
             least=self.least[rows],
             pack=pack[rows],
-            plan_room=(market.max_units - self.units.sum(axis=1))[rows],
+            plan_room=self.plan_room()[rows],
             room=room[rows],
             bought=self.units[rows],
         )
@@ -130,7 +150,7 @@ class Allocation:
             self.units,
             self.least,
             self.room(),
-            market.max_units - self.units.sum(axis=1),
+            self.plan_room(),
             market.offer_supplier,
             self.supplier_cap - committed,
             self.limits.working_capital - committed.sum(),
@@ -140,10 +160,12 @@ class Allocation:
 
     def kept(self) -> Allocation:
         """Drop lines of suppliers above their share of what the plan really commits."""
-        share = np.minimum(self.market.max_share, 1.0)
+        market = self.market
+        share = np.minimum(market.max_share, 1.0)
         while True:
             money = self.money()
-            over = np.flatnonzero(money > share * money.sum())
+            own = np.bincount(market.offer_supplier, self.units.sum(axis=1), minlength=len(money))
+            over = np.flatnonzero((money > share * money.sum()) & (own > 0))
             if not len(over):
                 return self
             supplier = over[np.argmax(money[over] - share[over] * money.sum())]

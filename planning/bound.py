@@ -45,10 +45,13 @@ def cost_bound(market: Market, future: Future, limits: Limits, delay_cost: float
     money = q * ready_cost[p]
     best_first = np.argsort(-saving / np.maximum(money, 1e-12), kind="stable")
     spent = np.cumsum(money[best_first])
-    fraction = np.clip(
-        1 - (spent - limits.working_capital) / np.maximum(money[best_first], 1e-12), 0, 1
-    )
+    ahead = limits.committed.units * limits.committed.unit_cost
+    capital = max(limits.working_capital, float(ahead.sum()))
+    fraction = np.clip(1 - (spent - capital) / np.maximum(money[best_first], 1e-12), 0, 1)
     per_unit = np.zeros(products)
     np.maximum.at(per_unit, p, on_spot / q)
     from_stock = float((market.stock_units * per_unit[market.stock_product]).sum())
+    now = ready_cost[market.offer_product[limits.committed.offer]]
+    cheaper = np.where(np.isfinite(now), np.maximum(now - limits.committed.unit_cost, 0.0), 0.0)
+    from_stock += float((limits.committed.units * cheaper).sum())
     return float(on_spot.sum() - (saving[best_first] * fraction).sum() - from_stock)

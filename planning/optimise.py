@@ -159,12 +159,13 @@ def _by_hour(at: Array, minutes: Array, starts: Array) -> Array:
 def expect(
     market: Market, futures: Sequence[Future], plan: Plan, limits: Limits, aims: Aims, seed: int
 ) -> Expectation:
-    """Replay a plan in every future; equal seeds meet equal chances."""
+    """Replay a plan and committed lines in every future; equal seeds meet equal chances."""
+    every = plan.joined(limits.committed)
     runs = [
         replay(
             market,
             future.orders,
-            plan,
+            every,
             as_of=limits.as_of,
             horizon=limits.horizon,
             target_minutes=aims.target_minutes,
@@ -221,7 +222,7 @@ def solve(
     """
     started = time.perf_counter()
     futures = futures_of(market, streams, aims.weights(), stream(seed, CHANCES))
-    simulator = Simulator(market, futures)
+    simulator = Simulator(market, futures, limits.committed)
     money_cost = aims.capital_cost * limits.horizon / YEAR
     reactive = expect(market, futures, Plan.empty(), limits, aims, seed)
     for minute_price in _minute_prices(reactive, futures, aims):
@@ -242,7 +243,7 @@ def solve(
     return Solution(
         plan=plan,
         starts=allocation.starts,
-        reasons=reasons(market, plan, futures, allocation.starts),
+        reasons=reasons(market, plan, futures, allocation.starts, limits.committed),
         status=_status(predicted, limits, aims),
         objective=predicted.spend
         + aims.delay_cost * predicted.delay

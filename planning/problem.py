@@ -7,7 +7,7 @@ workspace's one currency. Products, suppliers and offers are numbered by their r
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -144,6 +144,15 @@ class Plan:
             available_to=none,
             units=rows,
             unit_cost=none,
+        )
+
+    def joined(self, other: Plan) -> Plan:
+        """The lines of both, these first."""
+        return Plan(
+            **{
+                field.name: np.concatenate([getattr(self, field.name), getattr(other, field.name)])
+                for field in fields(Plan)
+            }
         )
 
 

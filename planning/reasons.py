@@ -14,8 +14,10 @@ LIKELY = 0.05  # below this chance of a jam, a line is told as a saving, not as 
 JAM_SHARE = 1 / 3  # hours next to a line's worst one belong to its peak from this share of it on
 
 
-def spot_load(market: Market, futures: Sequence[Future], starts: Array) -> tuple[Array, Array]:
-    """Buying on demand only: work offered to each supplier, and where each product would go.
+def spot_load(
+    market: Market, futures: Sequence[Future], starts: Array, committed: Plan
+) -> tuple[Array, Array]:
+    """Buying no more ahead: work offered to each supplier, and where each product would go.
 
     Returns
     -------
@@ -26,7 +28,7 @@ def spot_load(market: Market, futures: Sequence[Future], starts: Array) -> tuple
     capacity = market.channels[:, None] * HOUR / 60
     load = np.zeros((len(futures), suppliers, hours))
     used = np.zeros(len(market.unit_cost))
-    outcomes = Simulator(market, futures).serve(Plan.empty())
+    outcomes = Simulator(market, futures, committed).serve(Plan.empty())
     for number, (future, outcome) in enumerate(zip(futures, outcomes, strict=True)):
         spot = outcome.source >= 0
         offer = outcome.source[spot]
@@ -76,7 +78,9 @@ def _peak_hours(heat: Array, use: Array) -> tuple[Array, Array]:
     return begin, end
 
 
-def reasons(market: Market, plan: Plan, futures: Sequence[Future], starts: Array) -> list[str]:
+def reasons(
+    market: Market, plan: Plan, futures: Sequence[Future], starts: Array, committed: Plan
+) -> list[str]:
     """One sentence for each line: the hours it is for and the chance that they jam on demand.
 
     The peak is the run of hours around the line's worst one (expected orders of the product times
@@ -84,7 +88,7 @@ def reasons(market: Market, plan: Plan, futures: Sequence[Future], starts: Array
     """
     if not len(plan):
         return []
-    load, outlet = spot_load(market, futures, starts)
+    load, outlet = spot_load(market, futures, starts, committed)
     orders, units = per_hour(len(market.product_ids), futures, starts)
     product = market.offer_product[plan.offer]
     supplier = market.offer_supplier[outlet[product]]

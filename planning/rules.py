@@ -25,12 +25,12 @@ class RuleBroken(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What a plan of this run may use."""
+    """What a plan of this run may use, and what is bound already."""
 
     as_of: float  # instant
     horizon: float  # seconds
     working_capital: float  # money
-    committed: Plan = field(default_factory=Plan.empty)
+    committed: Plan = field(default_factory=Plan.empty)  # lines ordered earlier: they count too
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,9 +52,9 @@ class Proposal:
         return self.market.direct[self.market.offer_product[self.plan.offer]]
 
     @property
-    def money(self) -> Array:
-        """[L] money that each line commits."""
-        return self.plan.units * self.plan.unit_cost
+    def together(self) -> Plan:
+        """The plan's lines, then those committed earlier."""
+        return self.plan.joined(self.limits.committed)
 
 
 @dataclass(frozen=True)
@@ -171,9 +171,10 @@ def _direct_window(p: Proposal) -> Findings:
 
 @rule("max_units_per_hour")
 def _hourly(p: Proposal) -> Findings:
-    hours = clock_hours(p.plan.available_from, p.market.tz)
-    frame = pd.DataFrame({"offer": p.plan.offer, "hour": hours, "units": p.plan.units})
-    total = frame.groupby(["offer", "hour"])["units"].transform("sum").to_numpy()
+    every = p.together
+    hours = clock_hours(every.available_from, p.market.tz)
+    frame = pd.DataFrame({"offer": every.offer, "hour": hours, "units": every.units})
+    total = frame.groupby(["offer", "hour"])["units"].transform("sum").to_numpy()[: len(p.plan)]
     cap = p.market.max_units_per_hour[p.plan.offer]
     return _flag(
         total > cap, lambda row: f"{total[row]} units within its clock hour, {cap[row]:g} allowed"
@@ -182,7 +183,8 @@ def _hourly(p: Proposal) -> Findings:
 
 @rule("max_units")
 def _max_units(p: Proposal) -> Findings:
-    total = np.bincount(p.plan.offer, p.plan.units, minlength=len(p.market.unit_cost))[p.plan.offer]
+    every = p.together
+    total = np.bincount(every.offer, every.units, minlength=len(p.market.unit_cost))[p.plan.offer]
     cap = p.market.max_units[p.plan.offer]
     return _flag(
         total > cap, lambda row: f"{total[row]:g} units of its offer, {cap[row]:g} allowed a plan"
@@ -191,14 +193,23 @@ def _max_units(p: Proposal) -> Findings:
 
 @rule("working_capital")
 def _capital(p: Proposal) -> Findings:
-    total = float(p.money.sum())
+    total = float((p.together.units * p.together.unit_cost).sum())
     if total > p.limits.working_capital * (1 + TOLERANCE):
         yield -1, f"the lines commit {total:.2f}, working_capital is {p.limits.working_capital:.2f}"
 
 
+def _spent(p: Proposal) -> Array:
+    """[S] money at each supplier, committed lines included."""
+    every = p.together
+    supplier = p.market.offer_supplier[every.offer]
+    money = every.units * every.unit_cost
+    return np.bincount(supplier, money, minlength=len(p.market.supplier_ids))
+
+
 def _per_supplier(p: Proposal, cap: Array, what: str) -> Findings:
-    spent = np.bincount(p.supplier, p.money, minlength=len(p.market.supplier_ids))
-    for row in np.flatnonzero(spent > cap * (1 + TOLERANCE)):
+    spent = _spent(p)
+    asked = np.isin(np.arange(len(spent)), p.supplier)  # others are past changing
+    for row in np.flatnonzero(asked & (spent > cap * (1 + TOLERANCE))):
         name = p.market.supplier_ids[row]
         yield -1, f"{spent[row]:.2f} goes to supplier {name!r}, {what} allows {cap[row]:.2f}"
 
@@ -211,7 +222,7 @@ def _credit(p: Proposal) -> Findings:
 @rule("max_share")
 def _share(p: Proposal) -> Findings:
     share = np.minimum(p.market.max_share, 1.0)
-    return _per_supplier(p, share * float(p.money.sum()), "max_share")
+    return _per_supplier(p, share * float(_spent(p).sum()), "max_share")
 
 
 def _malformed(frame: pd.DataFrame, market: Market) -> Iterator[Violation]:

@@ -51,15 +51,16 @@ class Outcome:
 
 
 class Simulator:
-    """Serves sampled futures under an allocation."""
+    """Serves sampled futures under a plan and the lines committed before it."""
 
-    def __init__(self, market: Market, futures: Sequence[Future]) -> None:
-        self.market, self.futures = market, futures
+    def __init__(self, market: Market, futures: Sequence[Future], committed: Plan) -> None:
+        self.market, self.futures, self.committed = market, futures, committed
         self.spot = SpotMarket(market)
 
     def serve(self, plan: Plan) -> list[Outcome]:
         """One outcome a future."""
-        return [self._serve(plan, future) for future in self.futures]
+        every = plan.joined(self.committed)
+        return [self._serve(every, future) for future in self.futures]
 
     def _serve(self, plan: Plan, future: Future) -> Outcome:
         orders, market = future.orders, self.market

@@ -52,8 +52,34 @@ def test_no_plan_breaks_a_rule(data):
     solution = solve(market, streams, within, AIMS, seed=0)
     rows = lines(solution.plan, market, solution.reasons)
     assert violations(rows, market, within) == []
+    some = data.draw(st.integers(0, len(rows)))
+    bound = replace(within, committed=taken(solution.plan, slice(some)))
+    again = solve(market, streams, bound, AIMS, seed=0)
+    assert violations(lines(again.plan, market, again.reasons), market, bound) == []
     weekly = last_week(market, some_week_earlier(streams[0]), within)
     assert violations(lines(weekly, market, ["so"] * len(weekly)), market, within) == []
+
+
+def taken(plan: Plan, some: slice) -> Plan:
+    return Plan(**{name: column[some] for name, column in vars(plan).items()})
+
+
+def test_what_is_committed_is_not_bought_again():
+    market, orders, within = a_market(channels=np.array([2])), jam(), limits()
+    first = solve(market, [orders], within, AIMS, seed=0).plan
+    bound = replace(within, committed=first)
+    more = solve(market, [orders], bound, AIMS, seed=0)
+    assert more.plan.units.sum() < 0.1 * first.units.sum()
+    alone = solve(market, [orders], within, AIMS, seed=0)
+    assert more.predicted.mean_minutes <= alone.predicted.mean_minutes + 0.05
+
+
+def test_committed_lines_take_their_room_and_money():
+    market = a_market(max_units_per_hour=np.array([50.0]), lead_time=np.array([0.0]))
+    first = solve(market, [jam()], limits(), AIMS, seed=0).plan
+    bound = replace(limits(float((first.units * first.unit_cost).sum()) + 15), committed=first)
+    more = solve(market, [jam()], bound, AIMS, seed=0).plan
+    assert more.units.sum() <= 1
 
 
 def some_week_earlier(orders: Orders) -> Orders:
@@ -178,7 +204,7 @@ def test_what_orders_spare_is_what_removing_them_saves(channels):
         orders = some_orders(at[keep])
         future = futures_of(market, [orders], weights, np.random.default_rng(0))[0]
         future = replace(future, noise=np.ones(len(orders)))
-        return Simulator(market, [future]).serve(Plan.empty())[0]
+        return Simulator(market, [future], Plan.empty()).serve(Plan.empty())[0]
 
     everyone = np.full(len(at), True)
     outcome = simulate(everyone)
