@@ -15,7 +15,7 @@ from planning.allocation import Allocation
 from planning.newsvendor import Steps, critical_ratio, mismatch_cost, money_price
 from planning.optimise import YEAR, Aims
 from planning.problem import DAY, HOUR, Array, Market, Orders, Plan, stream
-from planning.replay import fill_share
+from planning.replay import Served, fill_share, replay
 from planning.rules import Limits
 
 REVIEW_HOURS = int(DAY / HOUR)  # codes are filled up once a day
@@ -48,10 +48,12 @@ class Periods:
     first: Array  # [I] slot from which units can be ready
     offer: Array  # [I] the cheapest that is usable then
     demand: Array  # [I, K] units ordered from then to the period's end, in each sampled future
+    price: Array  # [I] money that a unit costs on spot, 0 where none is bought there
+    delay: Array  # [I] weighted minutes that a unit takes there, queues included
 
 
-def periods_of(allocation: Allocation, streams: Sequence[Orders]) -> Periods:
-    """Sampled demand by product and period."""
+def periods_of(allocation: Allocation, spot: Sequence[Served], weights: Array) -> Periods:
+    """Sampled demand by product and period, and what it costs when no more is bought ahead."""
     market, slots = allocation.market, len(allocation.starts)
     life = np.minimum(market.shelf_life / HOUR, REVIEW_HOURS).astype("int64")
     hours = np.where(market.direct, 1, np.maximum(life, 1))
@@ -59,13 +61,21 @@ def periods_of(allocation: Allocation, streams: Sequence[Orders]) -> Periods:
     product, slot = np.nonzero(choice >= 0)
     first = np.full(len(hours) * slots, slots)
     np.minimum.at(first, product * slots + slot // hours[product], slot)
-    demand = np.zeros((len(hours) * slots, len(streams)))
-    for k, one in enumerate(streams):
-        at = np.searchsorted(allocation.starts, one.at, side="right") - 1
-        item = one.product.astype("int64") * slots + at // hours[one.product]
+    demand = np.zeros((len(first), len(spot)))
+    bought, paid, delay = np.zeros((3, len(first)))
+    for k, one in enumerate(spot):
+        orders = one.orders
+        at = np.searchsorted(allocation.starts, orders.at, side="right") - 1
+        item = orders.product.astype("int64") * slots + at // hours[orders.product]
         counts = (at >= 0) & (at >= first[item])
-        demand[:, k] = np.bincount(item[counts], one.quantity[counts], minlength=len(first))
+        demand[:, k] = np.bincount(item[counts], orders.quantity[counts], len(first))
+        counts &= one.source >= 0
+        bought += np.bincount(item[counts], orders.quantity[counts], len(first))
+        paid += np.bincount(item[counts], one.paid[counts], len(first))
+        minutes = (one.minutes * weights[orders.segment])[counts]
+        delay += np.bincount(item[counts], minutes, len(first))
     items = np.flatnonzero(demand.any(axis=1))
+    units = np.maximum(bought[items], 1.0)
     return Periods(
         hours=hours,
         product=items // slots,
@@ -73,31 +83,21 @@ def periods_of(allocation: Allocation, streams: Sequence[Orders]) -> Periods:
         first=first[items],
         offer=choice[items // slots, first[items]],
         demand=demand[items],
+        price=paid[items] / units,
+        delay=delay[items] / units,
     )
 
 
-def _costs(
-    market: Market, periods: Periods, streams: Sequence[Orders], limits: Limits, aims: Aims
-) -> tuple[Array, Array]:
+def _costs(market: Market, periods: Periods, aims: Aims) -> tuple[Array, Array]:
     """What a unit too few and a unit too many cost [I]."""
     cost = market.unit_cost[periods.offer]
-    fastest = np.lexsort((market.spot_minutes, market.offer_product))
-    licensed = market.qualified_until[market.offer_supplier[fastest]] > limits.as_of
-    fastest = fastest[licensed]  # an offer is usable, so the product has at least one
-    spot = fastest[np.searchsorted(market.offer_product[fastest], periods.product)]
-    units, delay = np.zeros((2, len(market.product_ids)))
-    for one in streams:
-        units += np.bincount(one.product, one.quantity, minlength=len(units))
-        delay += np.bincount(one.product, aims.weights()[one.segment], minlength=len(units))
-    per_unit = (delay[periods.product] / units[periods.product]) * aims.delay_cost
     hours = periods.hours[periods.product]
     capital = aims.capital_cost * hours * HOUR / YEAR * cost
     kept = market.shelf_life[periods.product] > hours * HOUR
     carried = kept & ~market.direct[periods.product]
-    premium = market.spot_unit_cost[spot] - cost + per_unit * market.spot_minutes[spot]
-    return premium - capital, capital + np.where(
-        carried, 0.0, market.loss_rate[periods.offer] * cost
-    )
+    lost = np.where(carried, 0.0, market.loss_rate[periods.offer] * cost)
+    spared = periods.price - cost + aims.delay_cost * periods.delay
+    return np.where(periods.price > 0, spared - capital, 0.0), capital + lost
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,7 +149,9 @@ def _blocks(
     inside = slot < end[:, None]
     slot = np.minimum(slot, slots - 1)
     pack = np.maximum(market.pack_size[offer], 1)[:, None]
-    room = np.minimum(allocation.room()[offer[:, None], slot], market.max_units[offer][:, None])
+    room = np.minimum(
+        allocation.room()[offer[:, None], slot], allocation.plan_room()[offer][:, None]
+    )
     cap = np.where(inside, np.floor(np.minimum(room, MANY) / pack) * pack, 0.0)
     need = np.ceil(order[some][:, None] / pack) * pack
     units = np.clip(need - (np.cumsum(cap, axis=1) - cap), 0.0, cap)
@@ -166,18 +168,38 @@ def _blocks(
     return np.stack([offer, slot[item, column], size, gain, worth], axis=1).astype(float)
 
 
+def _on_spot(
+    market: Market, streams: Sequence[Orders], limits: Limits, aims: Aims, seed: int
+) -> list[Served]:
+    """The sampled futures with nothing bought beside what is on hand and on order."""
+    return [
+        replay(
+            market,
+            one,
+            limits.committed,
+            as_of=limits.as_of,
+            horizon=limits.horizon,
+            target_minutes=aims.target_minutes,
+            rng=stream(seed, YIELDS, number),
+        )
+        for number, one in enumerate(streams)
+    ]
+
+
 def base_stock(
     market: Market, streams: Sequence[Orders], limits: Limits, aims: Aims, *, seed: int
 ) -> Plan:
     """Fill every product up to its newsvendor level, best return first until the money is spent.
 
-    Too little costs what the fastest spot offer is dearer by, and its minutes; too much costs the
-    loss of unused units, unless they are kept, and capital. Spot queues are left out: that is
-    what the plan adds. One price of money holds for all, so that their sum keeps to the capital.
+    Too little costs what spot is dearer by, and the minutes that the period's orders take there
+    when nothing more is bought; too much costs capital, and the loss of unused units unless they
+    are kept. That an order taken out of a jam spares others is left out: the plan adds it.
+    One price of money holds for all, so that their sum keeps to the capital.
     """
     allocation = Allocation(market, limits)
-    periods = periods_of(allocation, streams)
-    under, over = _costs(market, periods, streams, limits, aims)
+    spot = _on_spot(market, streams, limits, aims, seed)
+    periods = periods_of(allocation, spot, aims.weights())
+    under, over = _costs(market, periods, aims)
     cost = market.unit_cost[periods.offer]
     rng = stream(seed, YIELDS)
     drawn = fill_share(np.repeat(market.fill_rate[:, None], len(streams), axis=1), rng)
@@ -189,8 +211,7 @@ def base_stock(
         level = steps.units(critical_ratio(under, over, money=money * cost))
         return on_hand.missing(periods, level, market.direct)
 
-    ordered = limits.committed
-    money = limits.working_capital - float((ordered.units * ordered.unit_cost).sum())
+    money = limits.working_capital - float(allocation.money().sum())
     dearest = np.divide(under, cost, where=cost > 0, out=np.zeros(len(cost)))
     price = money_price(
         lambda price: float((order(price)[1] * cost).sum()), money, float(dearest.max(initial=0.0))

@@ -8,10 +8,10 @@ midnight; every policy meets the same service times and the same arrivals.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from itertools import pairwise
-from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -28,7 +28,7 @@ from planning.decide import (
     require_sellers,
     sample_streams,
 )
-from planning.policies import NAMES, POLICIES, Situation
+from planning.policies import POLICIES, Situation
 from planning.problem import (
     LINE_COLUMNS,
     SEGMENTS,
@@ -50,9 +50,9 @@ from planning.workspace import ConfigError, Workspace
 
 LEAST_HISTORY = 7  # days before the first one evaluated: last week must exist
 SERVICE, SHARES, UNITS = 5, 6, 7  # numbers of these purposes among the seed's
+FORECAST_SHARE = 0.7  # of a day's work, for its progress
 REACTIVE, FORESIGHT = "none", "foresight"
 
-Noun = TypeVar("Noun", Orders, Plan)
 Known = Callable[[pd.Timestamp], Inputs]  # the workspace as it was known at an instant
 
 
@@ -73,7 +73,18 @@ class Evaluation:
     midnights: pd.DatetimeIndex  # [N + 1] local starts of the days, and the end of the last
     books: Mapping[str, Book]  # by policy, as everything below
     served: Mapping[str, Served]
-    notes: list[str]
+    inputs: Inputs  # as known at the end
+
+    @property
+    def notes(self) -> list[str]:
+        """What people should know of the tables, and what is assumed of the past."""
+        stock = len(self.inputs.tables["stock"])
+        return [
+            *self.inputs.notes,
+            "suppliers and offers are taken as they are now: what they were on past days isn't "
+            "known",
+            *[f"the {stock} rows of stock are taken to be the first day's"] * bool(stock),
+        ]
 
     def policies(self) -> pd.DataFrame:
         """One row a policy: the figures of replay, and the share of the reachable won.
@@ -93,7 +104,9 @@ class Evaluation:
         """One row a policy and day of order."""
         starts = self.midnights.as_unit("us").asi8 / 1e6
         days = [f"{day:%Y-%m-%d}" for day in self.midnights[:-1]]
-        return self._by(lambda one: np.searchsorted(starts, one.orders.at, "right") - 1, days, "day")
+        return self._by(
+            lambda one: np.searchsorted(starts, one.orders.at, "right") - 1, days, "day"
+        )
 
     def by_segment(self) -> pd.DataFrame:
         """One row a policy and segment."""
@@ -103,7 +116,9 @@ class Evaluation:
         """One row a policy and product."""
         return self._by(lambda one: one.orders.product, self.market.product_ids, "product_id")
 
-    def _by(self, group: Callable[[Served], Array], names: object, what: str) -> pd.DataFrame:
+    def _by(
+        self, group: Callable[[Served], Array], names: Sequence[object] | Array, what: str
+    ) -> pd.DataFrame:
         frames = {name: one.by(group(one), names) for name, one in self.served.items()}
         return pd.concat(frames, names=["policy", what]).reset_index()
 
@@ -150,11 +165,10 @@ def part(stream: Orders, since: float, until: float) -> Orders:
     return Orders(**{f.name: getattr(stream, f.name)[first:last] for f in fields(stream)})
 
 
-def joined(first: Noun, second: Noun) -> Noun:
-    """The rows of both, those of the first before."""
-    names = [field.name for field in fields(first)]
-    rows = {name: np.concatenate([getattr(first, name), getattr(second, name)]) for name in names}
-    return type(first)(**rows)
+def followed(first: Orders, then: Orders) -> Orders:
+    """The orders of both, the second's after the first's."""
+    names = [field.name for field in fields(Orders)]
+    return Orders(**{n: np.concatenate([getattr(first, n), getattr(then, n)]) for n in names})
 
 
 def picked(plan: Plan, rows: Array) -> Plan:
@@ -230,7 +244,7 @@ def _decide(stage: Stage, seen: Situation, name: str, book: Book, day: tuple[int
     check(lines(plan, seen.market, [name] * len(plan)), seen.market, seen.limits)
     ordered = picked(plan, plan.order_by < tomorrow)
     return Book(
-        plan=joined(book.plan, ordered),
+        plan=book.plan.joined(ordered),
         arrived=np.append(book.arrived, stage.arrivals(ordered, number)),
         day=np.append(book.day, np.full(len(ordered), number)),
     )
@@ -238,7 +252,7 @@ def _decide(stage: Stage, seen: Situation, name: str, book: Book, day: tuple[int
 
 def _foreseen(stage: Stage, streams: list[Orders], today: float, end: float) -> Orders:
     """The orders to come; after the last day, which nobody knows, the first sampled future's."""
-    return joined(part(stage.orders, today, np.inf), part(streams[0], end, np.inf))
+    return followed(part(stage.orders, today, np.inf), part(streams[0], end, np.inf))
 
 
 def _days(
@@ -251,11 +265,11 @@ def _days(
     for number, (today, tomorrow) in enumerate(pairwise(midnights)):
         step = f"day {number + 1} of {count}"
         inputs = known(today)
-        streams = _expected(stage, inputs, today, lambda _, s, step=step: progress(step, s * 0.8))
+        streams = _expected(stage, inputs, today, partial(_within, progress, step))
         history = orders(order_rows(inputs.orders), stage.market.product_ids)
         now = today.timestamp()
         for place, (name, book) in enumerate(books.items()):
-            progress(step, 0.8 + 0.2 * place / len(books))
+            progress(step, FORECAST_SHARE + (1 - FORECAST_SHARE) * place / len(books))
             on_hand, tied = stage.on_hand(book, now)
             seen = Situation(
                 market=on_hand,
@@ -268,6 +282,11 @@ def _days(
             )
             books[name] = _decide(stage, seen, name, book, (number, tomorrow.timestamp()))
         yield dict(books)
+
+
+def _within(progress: Progress, step: str, _: str, share: float) -> None:
+    """Tell a forecast's progress as that of its day."""
+    progress(step, FORECAST_SHARE * share)
 
 
 def _expected(
@@ -323,14 +342,8 @@ def evaluate(
         market=sellers,
         midnights=midnights,
         books=books,
-        served={name: stage.served(book, midnights[-1].timestamp()) for name, book in books.items()},
-        notes=[*inputs.notes, *_assumed(inputs)],
+        served={
+            name: stage.served(book, midnights[-1].timestamp()) for name, book in books.items()
+        },
+        inputs=inputs,
     )
-
-
-def _assumed(inputs: Inputs) -> list[str]:
-    stock = len(inputs.tables["stock"])
-    return [
-        "suppliers and offers are those of now: what they were on past days isn't known",
-        *([f"the {stock} rows of stock are those of now, taken as of the first day"] * bool(stock)),
-    ]

@@ -42,7 +42,9 @@ def last_week(market: Market, history: Orders, limits: Limits) -> Plan:
     offer = offer_of[product, slot]
     pack = np.maximum(market.pack_size[offer], 1)
     units = np.ceil(wanted[product, slot] / pack) * pack
-    most = np.floor(np.minimum(allocation.room()[offer, slot], market.max_units[offer]) / pack)
+    most = np.floor(
+        np.minimum(allocation.room()[offer, slot], allocation.plan_room()[offer]) / pack
+    )
     units = np.minimum(np.maximum(units, allocation.least[offer]), most * pack)
     money = units * market.unit_cost[offer]
     blocks = np.stack([offer, slot, units, arrivals[slot], money], axis=1).astype(float)

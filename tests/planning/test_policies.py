@@ -25,8 +25,9 @@ def earlier(orders: Orders, by: float) -> Orders:
     return replace(orders, at=orders.at - by)
 
 
-def bought(market, streams, limits=LIMITS) -> Plan:
-    return base_stock(market, streams, limits, AIMS, seed=0)
+def bought(market, streams, limits=LIMITS, delay_cost=0.0) -> Plan:
+    aims = replace(AIMS, delay_cost=delay_cost)
+    return base_stock(market, streams, limits, aims, seed=0)
 
 
 @pytest.mark.parametrize("name", POLICIES)
@@ -67,7 +68,7 @@ def test_direct_slots_are_the_order_statistic_of_their_hour(premium, loss):
     futures = [3, 30, 12, 7, 19, 25, 9, 14]
     plan = bought(market, hourly(futures))
     capital = 0.08 * 10 / (365 * 24)
-    ratio = critical_ratio(premium + 0.05 * 3 - capital, loss * 10 + capital)
+    ratio = critical_ratio(premium - capital, loss * 10 + capital)
     assert plan.units.tolist() == [sorted(futures)[int(np.ceil(8 * ratio)) - 1]]
     assert (plan.available_from - AS_OF).tolist() == [10 * HOUR]
 
@@ -136,8 +137,14 @@ def test_what_does_not_all_arrive_is_ordered_with_the_loss_in_mind():
     assert 60 < risky.units.sum() < 160
 
 
-def test_nothing_is_bought_that_is_cheaper_on_spot():
-    assert len(bought(direct(spot_unit_cost=np.array([9.0])), hourly([50, 60]))) == 0
+def test_nothing_is_bought_that_is_cheaper_on_spot_unless_its_minutes_are_dearer():
+    market, futures = direct(spot_unit_cost=np.array([9.0])), hourly([50, 60])
+    assert len(bought(market, futures)) == 0
+    assert bought(market, futures, delay_cost=1.0).units.sum() >= 50  # a jam of over an hour
+    calm = a_market(
+        direct=np.array([True]), spot_unit_cost=np.array([9.0]), channels=np.array([99])
+    )
+    assert len(bought(calm, futures, delay_cost=0.2)) == 0  # 3 minutes at 0.2 are 0.6
 
 
 def test_nothing_is_bought_where_nothing_is_ordered():
