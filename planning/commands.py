@@ -237,10 +237,11 @@ def replay(arguments: argparse.Namespace) -> Said:
         arguments.plan,
         as_of=asked,
         now=_now(),
-        seed=arguments.seed,
+        seeds=range(arguments.seed, arguments.seed + arguments.seeds),
     )
     _tell(arguments, result.notes, _warnings({"orders to replay": result.counts}))
-    said = next(iter(result.kpis.values())) if len(result.kpis) == 1 else {"plans": result.kpis}
+    plans = {name: figures.as_json() for name, figures in result.figures.items()}
+    said = next(iter(plans.values())) if len(plans) == 1 else {"plans": plans}
     return {**said, "text": comparison.words(result, workspace)}
 
 

@@ -265,7 +265,7 @@ def _days(
     for number, (today, tomorrow) in enumerate(pairwise(midnights)):
         step = f"day {number + 1} of {count}"
         inputs = known(today)
-        streams = _expected(stage, inputs, today, partial(_within, progress, step))
+        streams = expected_streams(stage, inputs, today, partial(_within, progress, step))
         history = orders(order_rows(inputs.orders), stage.market.product_ids)
         now = today.timestamp()
         for place, (name, book) in enumerate(books.items()):
@@ -289,7 +289,7 @@ def _within(progress: Progress, step: str, _: str, share: float) -> None:
     progress(step, FORECAST_SHARE * share)
 
 
-def _expected(
+def expected_streams(
     stage: Stage, inputs: Inputs, today: pd.Timestamp, progress: Progress
 ) -> list[Orders]:
     """Sampled futures of orders, as a run at that midnight would have drawn them."""

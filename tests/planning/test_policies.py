@@ -10,10 +10,18 @@ from hypothesis import strategies as st
 from planning.base_stock import base_stock
 from planning.newsvendor import critical_ratio
 from planning.optimise import Aims
-from planning.policies import NAMES, POLICIES, Situation
+from planning.policies import NAMES, POLICIES, Situation, last_week
 from planning.problem import DAY, HOUR, Orders, Plan, lines
 from planning.rules import Limits, violations
-from tests.planning.strategies import AS_OF, a_market, limits_of, markets, orders_of, some_orders
+from tests.planning.strategies import (
+    AS_OF,
+    a_market,
+    a_plan,
+    limits_of,
+    markets,
+    orders_of,
+    some_orders,
+)
 
 AIMS = Aims(
     target_minutes=5, target_share=0.95, delay_cost=0.05, capital_cost=0.08, segment_weight={}
@@ -145,6 +153,39 @@ def test_nothing_is_bought_that_is_cheaper_on_spot_unless_its_minutes_are_dearer
         direct=np.array([True]), spot_unit_cost=np.array([9.0]), channels=np.array([99])
     )
     assert len(bought(calm, futures, delay_cost=0.2)) == 0  # 3 minutes at 0.2 are 0.6
+
+
+def test_what_is_on_order_is_not_bought_twice():
+    market, futures = direct(), hourly([20] * 8)
+    ordered = bought(market, futures)
+    assert ordered.units.sum() == 20
+    committed = replace(LIMITS, committed=ordered)
+    assert len(bought(market, futures, committed)) == 0
+    assert bought(market, hourly([26] * 8), committed).units.tolist() == [6]
+    a_week_ago = earlier(some_orders(np.linspace(601, 650, 20)), 7 * DAY)
+    assert len(last_week(market, a_week_ago, LIMITS)) == 1
+    assert len(last_week(market, a_week_ago, committed)) == 0
+
+
+def test_codes_on_order_count_for_their_day():
+    day = [some_orders(np.linspace(100, 1400, 50))]
+    market = a_market()
+    committed = replace(LIMITS, committed=a_plan(market, (0, 5.0, 300.0, 30)))
+    assert bought(market, day, committed).units.tolist() == [20]
+
+
+def test_foresight_needs_the_orders_to_come():
+    seen = Situation(
+        market=a_market(),
+        limits=LIMITS,
+        aims=AIMS,
+        history=some_orders([]),
+        streams=[some_orders([])],
+        truth=None,
+        seed=0,
+    )
+    with pytest.raises(ValueError, match="orders that will come"):
+        POLICIES["foresight"](seen)
 
 
 def test_nothing_is_bought_where_nothing_is_ordered():
