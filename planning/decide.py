@@ -197,6 +197,21 @@ def sample_streams(arrivals: Forecast, freq: str, mix: OrderMix, seed: int) -> l
     return [sample_future(path, starts, bucket, mix, rng) for path in arrivals.paths[:futures]]
 
 
+def sampled_futures(
+    workspace: Workspace,
+    inputs: Inputs,
+    panel: Panel,
+    as_of: pd.Timestamp,
+    *,
+    seed: int,
+    progress: Progress,
+) -> list[Orders]:
+    """Forecast the orders of every product and draw the streams that a plan is made for."""
+    arrivals = expect_orders(workspace, inputs, panel, seed=seed, progress=progress)
+    mix = recent_mix(panel, inputs.orders, as_of)
+    return sample_streams(arrivals, workspace.freq, mix, seed)
+
+
 def require_sellers(sellers: Market, as_of: pd.Timestamp) -> None:
     """Raise NoPlanPossible unless some supplier that offers anything holds a licence."""
     licensed = sellers.qualified_until > as_of.timestamp()
@@ -224,9 +239,7 @@ def decide(
     sellers = market(inputs.tables, workspace.timezone)
     require_sellers(sellers, as_of)
     demand = expect_demand(workspace, inputs, as_of, seed=seed, progress=progress)
-    arrivals = expect_orders(workspace, inputs, demand.panel, seed=seed, progress=progress)
-    mix = recent_mix(demand.panel, inputs.orders, as_of)
-    streams = sample_streams(arrivals, workspace.freq, mix, seed)
+    streams = sampled_futures(workspace, inputs, demand.panel, as_of, seed=seed, progress=progress)
     limits = limits_of(workspace, as_of)
     solution = solve(sellers, streams, limits, aims_of(workspace), seed=seed, progress=progress)
     rows = lines(solution.plan, sellers, solution.reasons)

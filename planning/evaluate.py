@@ -20,13 +20,11 @@ import pyarrow as pa
 from planning.decide import (
     Progress,
     aims_of,
-    expect_orders,
     limits_of,
     order_rows,
     past_demand,
-    recent_mix,
     require_sellers,
-    sample_streams,
+    sampled_futures,
 )
 from planning.policies import POLICIES, Situation
 from planning.problem import (
@@ -295,9 +293,7 @@ def expected_streams(
     """Sampled futures of orders, as a run at that midnight would have drawn them."""
     workspace = stage.workspace
     panel = past_demand(workspace, inputs, today)
-    ahead = expect_orders(workspace, inputs, panel, seed=stage.seed, progress=progress)
-    mix = recent_mix(panel, inputs.orders, today)
-    return sample_streams(ahead, workspace.freq, mix, stage.seed)
+    return sampled_futures(workspace, inputs, panel, today, seed=stage.seed, progress=progress)
 
 
 def evaluate(

@@ -31,9 +31,9 @@ SHOWN = {  # column -> heading, how a cell is written
     "on_time_share": ("on time", "{:.1%}"),
     "instant_share": ("at once", "{:.1%}"),
     "spend": ("spend", "{:,.0f}"),
-    "prealloc_spend": ("of it ahead", "{:,.0f}"),
+    "prealloc_spend": ("ahead", "{:,.0f}"),
     "lost_value": ("lost", "{:,.0f}"),
-    "share_of_reachable": ("of the reachable", "{:.1%}"),
+    "share_of_reachable": ("won", "{:.1%}"),
 }
 
 
@@ -50,7 +50,8 @@ def words(found: Evaluation, target_minutes: float) -> str:
     days = len(found.midnights) - 1
     told = [
         f"{orders:,} orders of {days} day{'s' * (days > 1)} from {found.midnights[0]:%Y-%m-%d}, "
-        f"on time = within {target_minutes:g} minutes",
+        f"on time = within {target_minutes:g} minutes; "
+        "won = share of the way from buying on demand to perfect foresight",
         *_columns(
             [NAMES[name] for name in table["policy"]],
             [(head, [_cell(form, v) for v in table[c]]) for c, (head, form) in SHOWN.items()],
@@ -89,9 +90,7 @@ def as_json(found: Evaluation) -> dict[str, Any]:
         "ends_at": found.midnights[-1].isoformat(),
         "days": len(found.midnights) - 1,
         "orders": len(served.orders),
-        "policies": {
-            str(row.pop("policy")): row for row in _rows(table.assign(lines=table["lines"]))
-        },
+        "policies": {str(row.pop("policy")): row for row in _rows(table)},
         "by_day": _rows(found.by_day()),
         "by_segment": _rows(found.by_segment()),
         "notes": found.notes,
