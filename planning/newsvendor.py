@@ -13,7 +13,7 @@ import numpy as np
 
 from planning.problem import Array
 
-HALVINGS = 60  # of the range of prices of money: to the last bits of a float
+HALVINGS = 40  # of the range of prices of money: a millionth of a millionth
 ROUNDING = 1e-12  # of a ratio, so that k samples of n reach k / n
 
 

@@ -133,6 +133,18 @@ def test_what_comes_after_a_midnight_changes_nothing_decided_before(fresh, found
     assert found.policies()["mean_minutes"].ne(changed.policies()["mean_minutes"]).all()
 
 
+def test_days_without_orders_have_no_minutes_and_no_share(fresh):
+    log = pd.read_parquet(fresh / "orders.parquet")
+    log[log["ordered_at"] < END - pd.Timedelta(days=1)].to_parquet(fresh / "orders.parquet")
+    (fresh / "orders.csv").unlink()
+    quiet = rolled(fresh, days=1)
+    said = standings.as_json(quiet)
+    assert said["orders"] == 0
+    assert {row["share_of_reachable"] for row in said["policies"].values()} == {None}
+    assert {row["mean_minutes"] for row in said["by_day"]} == {None}
+    assert "–" in standings.words(quiet, 5)
+
+
 # What is carried from day to day
 
 
