@@ -6,14 +6,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import pandas as pd
 
 from forecast.clean import observed
 from forecast.demand import Panel
-from forecast.engine import forecast, pick
+from forecast.engine import Known, forecast, pick
 from forecast.forecasts import Forecast
 from forecast.outcomes import outcome_of
 from forecast.peak_scores import reliability_of
@@ -81,11 +81,12 @@ def score_members(
 
     Each window forecasts from the panel cut at its cutoff, so nothing later is known. `members`
     None = those that `forecast` blends by itself. A member that fails costs its own row, not the
-    board. `seconds` is the time of one forecast, its training and calibration in it.
+    board. `seconds` is the time of one forecast, its training and calibration in it. What the other
+    arguments are, see `forecast`.
     """
     names = list(pick(members))
     runs = {**{name: [name] for name in names}, BLEND: names}
-    truth = observed(panel, products=products, events=events)
+    truth = observed(panel, products=products, events=events, country=country)
     cutoffs = list(plan.cutoffs(len(panel.ds)))
     make = partial(
         forecast, products=products, events=events, country=country, season=season, seed=seed
@@ -94,7 +95,13 @@ def score_members(
     for w, cutoff in enumerate(cutoffs):
         past = head(panel, cutoff)
         outcome = outcome_of(
-            past, truth, plan.horizon, products=products, events=events, season=season
+            past,
+            truth,
+            plan.horizon,
+            products=products,
+            events=events,
+            country=country,
+            season=season,
         )
         step = f"window {w + 1} of {len(cutoffs)}"
         for k, (name, mine) in enumerate(runs.items()):
@@ -115,30 +122,12 @@ def score_members(
     )
 
 
-def leaderboard(
-    panel: Panel,
-    plan: Backtest,
-    *,
-    members: Sequence[str] | None = None,
-    products: pd.DataFrame | None = None,
-    events: pd.DataFrame | None = None,
-    country: str | None = None,
-    season: int | None = None,
-    seed: int = 0,
-    progress: Callable[[str, float], None] | None = None,
-) -> pd.DataFrame:
-    """One row of scores for each member and the blend, best first: `score_members(…).board()`."""
-    return score_members(
-        panel,
-        plan,
-        members=members,
-        products=products,
-        events=events,
-        country=country,
-        season=season,
-        seed=seed,
-        progress=progress,
-    ).board()
+def leaderboard(panel: Panel, plan: Backtest, **known: Unpack[Known]) -> pd.DataFrame:
+    """One row of scores for each member and the blend, best first: `score_members(…).board()`.
+
+    `known`: see `score_members` and `forecast`.
+    """
+    return score_members(panel, plan, **known).board()
 
 
 def head(panel: Panel, cutoff: int) -> Panel:

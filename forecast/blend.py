@@ -87,7 +87,7 @@ def holdout(task: Task) -> Task | None:
 def learn(task: Task, models: dict[str, Model]) -> Blend:
     """Weights and calibration from the hold-out."""
     names = tuple(models)
-    part = np.minimum(np.arange(task.horizon) // max(task.clock.day, 1), 2)
+    part = task.part
     belief = np.stack([believed(names, rare=s < _DENSE) for s in range(len(_RATES) + 1)])
     weights = np.repeat(belief[:, None], int(part.max()) + 1, axis=1)
     calm = neutral(part, task.levels)

@@ -14,6 +14,7 @@ from scipy import stats
 
 from forecast.calendars import Clock
 from forecast.demand import Array, Panel
+from forecast.runs import runs
 
 CHANCE = 0.01  # expected number of false finds in a whole panel
 RARELY_SILENT = 0.08  # of the other weeks
@@ -116,7 +117,7 @@ def _chunk(
     usual, silent, size = _weeks(orders, clock)
     weekday, slot = (a[: orders.shape[1]] for a in (clock.weekday, clock.slot))
     due = usual[:, weekday, slot] * activity
-    row, start, stop = _runs((orders == 0) | jam)
+    row, start, stop = runs((orders == 0) | jam)
     before = np.pad(np.cumsum(due, axis=1, dtype=np.float64), ((0, 0), (1, 0)))
     brief = (stop - start) * clock.hours <= LONGEST
     some = brief & (before[row, stop] - before[row, start] >= _LEAST_ORDERS)
@@ -212,11 +213,3 @@ def _around(orders: Array, clock: Clock, row: Array, at: Array) -> tuple[Array, 
     count = np.isfinite(near).sum(axis=1)
     quiet = np.maximum((near == 0).sum(axis=1), 0) / np.maximum(count, 1)
     return _median(near[:, :, None], count[:, None])[:, 0], quiet
-
-
-def _runs(low: Array) -> tuple[Array, Array, Array]:
-    """Row, first bucket and the bucket after the last of every run of True in [n, T]."""
-    edge = np.diff(np.pad(low, ((0, 0), (1, 1))).astype(np.int8), axis=1)
-    row, start = np.nonzero(edge == 1)
-    stop = np.nonzero(edge == -1)[1]
-    return row, start, stop

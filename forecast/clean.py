@@ -11,6 +11,7 @@ import pandas as pd
 from forecast.calendars import Clock, clock_of, days_of, outages_of
 from forecast.censor import Censored, censored
 from forecast.demand import Array, Panel
+from forecast.runs import runs
 from forecast.silences import silences
 
 GAP_ORDERS = 30.0  # a silence that swallows this many usual orders is no chance
@@ -65,12 +66,10 @@ def clean(
     if panel.orders is not None:
         holiday = days_of(panel, 1, country=country, events=events).holiday > 0
         silent = gaps(done, holiday)
-        for start, stop in _runs(silent):
+        for _, start, stop in zip(*runs(silent[None]), strict=True):
             told.append(_unseen(done, "gap", (slice(None), slice(start, stop)), True))
         y[:, silent] = np.nan
-        y[silences(done)] = np.nan
-        for row, start, stop in zip(*pauses(done, products), strict=True):
-            y[row, start:stop] = np.nan
+        told.append(_relaunched(done, products))
         before = launches(done, products)
         y[np.arange(y.shape[1]) < before[:, None]] = np.nan
         told.append(_uncensored(replace(done, marks=panel.marks), y, holiday))
@@ -163,6 +162,28 @@ def _fakes_removed(panel: Panel, done: Panel) -> list[pd.DataFrame]:
     return [_changes(panel, columns)]
 
 
+def _relaunched(done: Panel, products: pd.DataFrame | None) -> pd.DataFrame:
+    """Forget in `done` the silences before relaunches, told or seen; a row for each."""
+    silent, bucket = silences(done), np.arange(done.y.shape[1])
+    row, start, stop = pauses(done, products)
+    silent[row] |= (bucket >= start[:, None]) & (bucket < stop[:, None])
+    done.y[silent] = np.nan
+    row, start, stop = runs(silent)
+    return _changes(
+        done,
+        {
+            "product_id": done.ids[row],
+            "start": start,
+            "stop": stop,
+            "kind": np.full(len(row), "relaunch", dtype=object),
+            "after": np.full(len(row), np.nan),
+            "note": np.full(
+                len(row), "silent before it was sold again; not observed", dtype=object
+            ),
+        },
+    )
+
+
 def _uncensored(panel: Panel, y: Array, holiday: Array) -> pd.DataFrame:
     """Raise or forget in `y` what was cut short; a row for each run."""
     clock = clock_of(panel, 1, season=None)
@@ -178,7 +199,7 @@ def _cut_short(panel: Panel, found: Censored, before: Array) -> dict[str, Array]
     after = before * found.share
     frame = pd.DataFrame({"run": found.run, "bucket": found.bucket, "row": found.row})
     frame = frame.assign(before=before, after=after, due=found.due)
-    runs = frame.groupby("run", sort=True).agg(
+    spans = frame.groupby("run", sort=True).agg(
         row=("row", "first"),
         start=("bucket", "min"),
         stop=("bucket", "max"),
@@ -189,15 +210,15 @@ def _cut_short(panel: Panel, found: Censored, before: Array) -> dict[str, Array]
     )
     note = [
         f"{due:.0f} orders were due; " + ("not observed" if unseen else "raised to what is likely")
-        for due, unseen in zip(runs["due"], runs["unseen"], strict=True)
+        for due, unseen in zip(spans["due"], spans["unseen"], strict=True)
     ]
     return {
-        "product_id": panel.ids[runs["row"]],
-        "start": runs["start"].to_numpy(),
-        "stop": runs["stop"].to_numpy() + 1,
-        "kind": np.full(len(runs), "censored", dtype=object),
-        "before": runs["before"].to_numpy(),
-        "after": runs["after"].where(~runs["unseen"]).to_numpy(),
+        "product_id": panel.ids[spans["row"]],
+        "start": spans["start"].to_numpy(),
+        "stop": spans["stop"].to_numpy() + 1,
+        "kind": np.full(len(spans), "censored", dtype=object),
+        "before": spans["before"].to_numpy(),
+        "after": spans["after"].where(~spans["unseen"]).to_numpy(),
         "note": np.array(note, dtype=object),
     }
 
@@ -230,13 +251,6 @@ def shifted(panel: Panel, y: Array, first: Array, *, days: int = 14) -> pd.DataF
             "note": np.full(len(rows), "mean units a day; the level before is past", dtype=object),
         },
     )
-
-
-def _runs(where: Array) -> list[tuple[int, int]]:
-    """[start, stop) of every run of True."""
-    edge = np.diff(np.pad(where, 1).astype(np.int8))
-    starts, stops = np.flatnonzero(edge == 1), np.flatnonzero(edge == -1)
-    return cast("list[tuple[int, int]]", list(zip(starts.tolist(), stops.tolist(), strict=True)))
 
 
 def gaps(panel: Panel, holiday: Array | None = None) -> Array:

@@ -91,7 +91,7 @@ def forecast(
     RefitNeeded
         When `trained` doesn't serve this panel; `refresh` would train anew.
     """
-    work = _begin(
+    work = begin(
         panel,
         horizon,
         products=products,
@@ -102,16 +102,15 @@ def forecast(
         seed=seed,
         progress=progress,
     )
-    if trained is None:
-        trained = _train(work)
-    elif why := why_refit(trained.basis, work.basis):
-        raise RefitNeeded(f"{why}; train on this panel, or call refresh")
-    return _ahead(work, trained, n_paths)
+    return _ahead(work, learned(work, trained), n_paths)
 
 
 def train(panel: Panel, horizon: int, **known: Unpack[Known]) -> Trained:
-    """Learn all that `forecast` needs, to use it for this panel and newer ones."""
-    return _train(_begin(panel, horizon, **known))
+    """Learn all that `forecast` needs, to use it for this panel and newer ones.
+
+    `known`: see `forecast`.
+    """
+    return _train(begin(panel, horizon, **known))
 
 
 def refresh(
@@ -122,8 +121,11 @@ def refresh(
     n_paths: int = 64,
     **known: Unpack[Known],
 ) -> Refreshed:
-    """Forecast with what was trained before where `why_refit` allows it, else train anew."""
-    work = _begin(panel, horizon, **known)
+    """Forecast with what was trained before where `why_refit` allows it, else train anew.
+
+    `known`: see `forecast`.
+    """
+    work = begin(panel, horizon, **known)
     why = "nothing was trained before"
     if trained is not None:
         why = why_refit(trained.basis, work.basis)
@@ -133,7 +135,7 @@ def refresh(
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Work:
+class Work:
     """A panel made ready, and who forecasts it."""
 
     panel: Panel
@@ -143,37 +145,42 @@ class _Work:
     tell: Callable[[str, float], None]
 
 
-def _begin(
-    panel: Panel,
-    horizon: int,
-    *,
-    products: pd.DataFrame | None = None,
-    events: pd.DataFrame | None = None,
-    country: str | None = None,
-    season: int | None = None,
-    members: Sequence[str] | None = None,
-    seed: int = 0,
-    progress: Callable[[str, float], None] | None = None,
-) -> _Work:
+def begin(panel: Panel, horizon: int, **known: Unpack[Known]) -> Work:
+    """Make a panel ready for its members to train on, or to forecast."""
     if horizon < 1:
         raise ValueError(f"horizon {horizon} is no number of buckets; ask for 1 or more")
-    tell = progress or _silent
-    models = pick(members)
+    tell, models = known.get("progress") or _silent, pick(known.get("members"))
+    country, season = known.get("country"), known.get("season")
     tell("features", 0.0)
     ready = prepare(
         panel,
         horizon,
-        products=products,
-        events=events,
+        products=known.get("products"),
+        events=known.get("events"),
         country=country,
         season=season,
-        seed=seed,
+        seed=known.get("seed", 0),
     )
     basis = basis_of(panel, ready.task, models, country=country, season=season)
-    return _Work(panel=panel, ready=ready, models=models, basis=basis, tell=tell)
+    return Work(panel=panel, ready=ready, models=models, basis=basis, tell=tell)
 
 
-def _train(work: _Work) -> Trained:
+def learned(work: Work, trained: Trained | None) -> Trained:
+    """What was trained before, if anything was, else what the panel teaches.
+
+    Raises
+    ------
+    RefitNeeded
+        When what was trained doesn't serve the panel.
+    """
+    if trained is None:
+        return _train(work)
+    if why := why_refit(trained.basis, work.basis):
+        raise RefitNeeded(f"{why}; train on this panel, or call refresh")
+    return trained
+
+
+def _train(work: Work) -> Trained:
     task = work.ready.task
     work.tell("weights", 0.1)
     blend = learn(task, work.models)
@@ -184,7 +191,7 @@ def _train(work: _Work) -> Trained:
     return Trained(basis=work.basis, blend=blend, fits=tuple(fits))
 
 
-def _ahead(work: _Work, trained: Trained, n_paths: int) -> Forecast:
+def _ahead(work: Work, trained: Trained, n_paths: int) -> Forecast:
     task, blend = work.ready.task, trained.blend
     work.tell("quantiles", 0.75)
     fits = trained.aligned(work.basis.ids)

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any, Unpack, cast
 
 import numpy as np
 import pandas as pd
 
-from forecast.blend import Blend, learn
 from forecast.demand import Panel
-from forecast.drivers import explained, weights_of
-from forecast.engine import pick
-from forecast.features import Task
-from forecast.models import Fitted
-from forecast.tasks import prepare
+from forecast.drivers import explained
+from forecast.engine import Known, begin, learned
+from forecast.trained import Trained
 
 COLUMNS = ["product_id", "starts_at", "ends_at", "driver", "part", "units"]
 
@@ -26,17 +22,12 @@ def explain(
     start: Any = None,
     end: Any = None,
     *,
-    products: pd.DataFrame | None = None,
-    events: pd.DataFrame | None = None,
-    country: str | None = None,
-    season: int | None = None,
-    members: Sequence[str] | None = None,
-    seed: int = 0,
+    trained: Trained | None = None,
+    **known: Unpack[Known],
 ) -> pd.DataFrame:
     """What drives the expected units of a product in the buckets that start in [start, end).
 
-    Learns anew what `forecast` learns from the same arguments, so takes as long. The units sum to
-    `Forecast.mean` of these buckets.
+    The units sum to `mean` of these buckets in the `Forecast` that the same arguments give.
 
     Parameters
     ----------
@@ -44,6 +35,11 @@ def explain(
         Or unique_id, of the panel.
     start, end
         Stamps, naive = local, or whole numbers; None = the horizon's.
+    trained
+        What `train` made, where it serves this panel; None = train on this one, which takes as long
+        as for a forecast.
+    known
+        See `forecast`.
 
     Returns
     -------
@@ -56,34 +52,21 @@ def explain(
     ------
     ValueError
         When there is no such product, or no bucket in the window.
+    RefitNeeded
+        When `trained` doesn't serve this panel.
     """
     row = _row(panel, product_id)
     stamps = _stamps(panel, horizon, row)
     window = _window(stamps[:-1], start, end)
-    ready = prepare(
-        panel,
-        horizon,
-        products=products,
-        events=events,
-        country=country,
-        season=season,
-        seed=seed,
-    )
-    blend, fitted = _learned(ready.task, members, row)
-    units = explained(ready, blend, fitted, row, window)
+    work = begin(panel, horizon, **known)
+    trained = learned(work, trained)
+    fits = trained.aligned(work.basis.ids)
+    fitted = dict(zip(trained.blend.members, fits, strict=True))
+    units = explained(work.ready, trained.blend, fitted, row, window)
     told = pd.DataFrame(list(units), columns=["driver", "part"]).assign(units=list(units.values()))
     told["product_id"] = str(product_id)
     told["starts_at"], told["ends_at"] = stamps[window.start], stamps[window.stop]
     return told[COLUMNS]
-
-
-def _learned(
-    task: Task, members: Sequence[str] | None, row: int
-) -> tuple[Blend, dict[str, Fitted]]:
-    """The blend, and the members of it that a product needs."""
-    models = pick(members)
-    blend = learn(task, models)
-    return blend, {name: models[name].fit(task) for name in weights_of(task, blend, row)}
 
 
 def _row(panel: Panel, product_id: str) -> int:

@@ -14,6 +14,7 @@ _WEEKS = 10
 _DAYS = 14
 _KEEP_WEEKS = 13  # of history that an origin looks at
 _HALF_LIFE = 12.0  # days after which the past counts half for a rarely ordered product's level
+_PARTS = 3  # of the horizon, at most, of which each has weights of its own
 _SHIFT_DAYS = 3  # after which a new level counts alone
 _SHAPE_NOISE = 0.1  # variance of a product's shape around its category's, relative
 
@@ -47,6 +48,11 @@ class Task:
     def ahead(self, origin: int) -> Array:
         """[H] buckets to forecast from an origin."""
         return np.arange(origin, origin + self.horizon)
+
+    @property
+    def part(self) -> Array:
+        """Day of the horizon [H] that a bucket lies in, from 0; all after the second are one."""
+        return np.minimum(np.arange(self.horizon) // max(self.clock.day, 1), _PARTS - 1)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -35,13 +35,14 @@ def outcome_of(
     *,
     products: pd.DataFrame | None = None,
     events: pd.DataFrame | None = None,
+    country: str | None = None,
     season: int | None = None,
 ) -> Outcome:
     """What `truth` says of the `horizon` buckets after `past`, of which it is a continuation.
 
     `truth` has NaN where nothing was observed. Scale and threshold are known at the end of `past`.
     """
-    seen = observed(past, products=products, events=events)
+    seen = observed(past, products=products, events=events, country=country)
     ahead = slice(len(past.ds), len(past.ds) + horizon)
     season_length = clock_of(past, 1, season=season).day
     limit = thresholds(seen)

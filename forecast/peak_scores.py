@@ -9,7 +9,8 @@ from forecast import metrics
 from forecast.demand import Array
 from forecast.forecasts import Forecast
 from forecast.outcomes import Outcome
-from forecast.peaks import median_of, over_windows, path_windows, runs
+from forecast.peaks import median_of, over_windows, path_windows
+from forecast.runs import runs
 
 PEAK_ORDERS = 48  # a day, from which on its busiest hour is more than chance
 _NEAR = 1  # hours by which a told peak hour may be off

@@ -11,6 +11,7 @@ from forecast.calendars import clock_of, days_of, events_of
 from forecast.clean import observed
 from forecast.demand import Array, Panel
 from forecast.forecasts import Forecast
+from forecast.runs import runs
 
 COLUMNS = [
     "product_id",
@@ -99,14 +100,6 @@ def median_of(forecast: Forecast) -> Array:
     """[N, H] the forecast's median."""
     middle = np.flatnonzero(np.isclose(forecast.levels, 0.5))
     return np.asarray(forecast.quantiles[:, :, int(middle[0])])
-
-
-def runs(high: Array) -> tuple[Array, Array, Array]:
-    """[N, H] bool -> row, first and last + 1 bucket of each run of True, in order."""
-    edges = np.diff(np.pad(high.astype(np.int8), ((0, 0), (1, 1))), axis=1)
-    row, start = np.nonzero(edges == 1)
-    _, stop = np.nonzero(edges == -1)
-    return row, start, stop
 
 
 def over_windows(ufunc: np.ufunc, x: Array, row: Array, start: Array, stop: Array) -> Array:

@@ -63,25 +63,6 @@ def _latest_cut(z: Array, weight: Array, begin: Array, threshold: float) -> Arra
     return begin
 
 
-def back_adjusted(y: Array, first: Array, day: int) -> Array:
-    """The history with what came before each shift brought to the present level.
-
-    The ratio is that of the means over the six weeks on either side, at most.
-    """
-    bucket = np.arange(y.shape[1])
-    rows = np.flatnonzero(first > 0)
-    away = bucket - first[rows, None]
-    seen = np.isfinite(y[rows])
-    means = []
-    for side in ((away < 0) & (away >= -42 * day), (away >= 0) & (away < 42 * day)):
-        total = np.where(side & seen, y[rows], 0).sum(axis=1, dtype=np.float64)
-        means.append(total / np.maximum((side & seen).sum(axis=1), 1))
-    ratio = np.divide(means[1], means[0], out=np.ones(len(rows)), where=means[0] > 0)
-    adjusted = y.copy()
-    adjusted[rows] *= np.where(away < 0, ratio[:, None], 1.0).astype(y.dtype)
-    return adjusted
-
-
 def _levels(y: Array, clock: Clock, calendar: Array | None) -> tuple[Array, Array]:
     """[N, D] logarithms of days freed of what passes, and weights: 0 for a day not whole."""
     daily = _daily(y, clock)

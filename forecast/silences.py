@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from forecast.demand import Array, Panel
+from forecast.runs import runs
 
 LEAST_DAYS = 21  # a shorter silence may be demand's own
 _AROUND = 56  # days before and after that tell on how many days it sells
@@ -48,9 +49,7 @@ def _quiet(orders: Array, seen: Array) -> Array:
     """[n, D] orders of each day -> bool [n, D]."""
     n, days = orders.shape
     sold = orders > 0
-    edges = np.diff(np.pad((~sold).astype(np.int8), ((0, 0), (1, 1))), axis=1)
-    row, start = np.nonzero(edges == 1)
-    stop = np.nonzero(edges == -1)[1]
+    row, start, stop = runs(~sold)
     total = {"seen": _sums(seen), "sold": _sums(sold & seen), "orders": _sums(orders)}
 
     def within(what: str, a: Array, b: Array) -> Array:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from forecast.demand import Array
-from forecast.features import Past, Task, change, mean_seen, ordinary, past_of, same_time, spread
+from forecast.features import Past, Task, change, mean_seen, ordinary, past_of, same_time
+from forecast.models.backcasts import past_errors, predicted
 from forecast.models.model import Prediction
-from forecast.models.residuals import Counts, error_quantiles, mixed, pool_counts
+from forecast.models.residuals import Counts
 from forecast.models.seasonal import Seasonal, SeasonalFit
 
 _PENALTY = 2e-3  # of a series' own weights, against the mean square of its candidates
@@ -37,7 +38,6 @@ class Weights:
         wide = high - low + 1.0
         value = level + size[:, None] * np.clip(value, low - wide, high + wide)
         rule = level + size[:, None] * found[..., -4]
-
         return np.asarray(np.maximum(value, 0.1 * np.maximum(rule, 0.0)) * past.effect)
 
     def drift(self, task: Task, past: Past) -> Array:
@@ -61,27 +61,10 @@ class Ridge:
         if not starts:
             return Seasonal().fit(task)
         weights = learn_weights(task)
-        shape = (len(task.rows), len(starts), task.horizon)
-        errors = np.full(shape, np.nan, dtype=np.float32)
-        expected = np.zeros(shape, dtype=np.float32)
-        for first in range(0, len(task.rows), _CHUNK):
-            some = slice(first, first + _CHUNK)
-            for j, start in enumerate(starts):
-                past = past_of(task, task.rows[some], start)
-                m = weights.expected(task, past)
-                error = (task.y[past.rows, start : start + task.horizon] - m) / spread(
-                    task, past, m
-                )
-                errors[some, j] = np.clip(error, -_CLIP, _CLIP)
-                expected[some, j] = m
-        actual = np.stack([task.y[task.rows, s : s + task.horizon] for s in starts], axis=1)
-        lump = np.broadcast_to(task.lump[task.rows][:, None, None], shape)
-        keep = slice(None, None, max(actual.size // 3_000_000, 1))
-        counts = pool_counts(
-            expected.ravel()[keep], actual.ravel()[keep], lump.ravel()[keep], task.levels
+        errors, counts = past_errors(
+            task, starts, weights.expected, usable=lambda _, error: np.clip(error, -_CLIP, _CLIP)
         )
-        found = error_quantiles(errors.reshape(len(task.rows), -1), task.levels)
-        return RidgeFit(weights=weights, errors=found, counts=counts)
+        return RidgeFit(weights=weights, errors=errors, counts=counts)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,17 +77,7 @@ class RidgeFit:
 
     def predict(self, task: Task, origin: int) -> Prediction:
         """Weighted candidates with past errors around them."""
-        shape = (len(task.rows), task.horizon)
-        mean = np.zeros(shape, dtype=np.float32)
-        quantiles = np.zeros((*shape, len(task.levels)), dtype=np.float32)
-        for first in range(0, len(task.rows), _CHUNK):
-            some = slice(first, first + _CHUNK)
-            past = past_of(task, task.rows[some], origin)
-            m = self.weights.expected(task, past)
-            wide = m[..., None] + spread(task, past, m)[..., None] * self.errors[some][:, None, :]
-            quantiles[some] = np.maximum(mixed(m, wide, self.counts, task.lump[past.rows]), 0.0)
-            mean[some] = m
-        return Prediction(mean=mean, quantiles=np.sort(quantiles, axis=2))
+        return predicted(task, origin, self.weights.expected, self.errors, self.counts)
 
 
 def candidates(task: Task, past: Past) -> tuple[Array, Array]:
@@ -147,8 +120,7 @@ def past_origins(task: Task) -> list[int]:
 
 def learn_weights(task: Task) -> Weights:
     """Weights of every series [N] of the task."""
-    n, starts = len(task.y), past_origins(task)
-    part = np.minimum(np.arange(task.horizon) // max(task.clock.day, 1), 2)
+    n, part, starts = len(task.y), task.part, past_origins(task)
     grams, crosses = [], []
     for first in range(0, n, _CHUNK):
         rows = np.arange(first, min(first + _CHUNK, n))

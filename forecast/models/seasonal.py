@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from forecast.demand import Array
-from forecast.features import Past, Task, ordinary, past_of, same_time, spread
+from forecast.features import Past, Task, ordinary, same_time
+from forecast.models.backcasts import past_errors, predicted
 from forecast.models.model import Prediction
-from forecast.models.residuals import (
-    Counts,
-    error_quantiles,
-    mixed,
-    poisson_counts,
-    pool_counts,
-)
+from forecast.models.residuals import Counts, error_quantiles
 
 _SETTLED = 14  # days on sale before a series' own errors say what is usual for it
-_CHUNK = 1_000  # series at a time, to bound memory
 
 
 @dataclass(frozen=True)
@@ -75,34 +68,18 @@ class Seasonal:
 
     def fit(self, task: Task) -> SeasonalFit:
         """Errors that the rule made from past origins."""
-        rows, first = task.rows, task.origins[0]
-        day = task.clock.day
+        first, day = task.origins[0], task.clock.day
         least = min(2 * day * task.clock.week, max(first // 2, day))
         stride = self.stride if task.clock.week > 1 else 1
         starts = [first - task.horizon - k * stride * day for k in range(self.lookbacks)]
         starts = [start for start in starts if start >= least]
-        errors = np.full((len(rows), len(starts), task.horizon), np.nan, dtype=np.float32)
-        expected = np.zeros_like(errors)
-        for j, start in enumerate(starts):
-            for chunk, past in _chunks(task, start):
-                m = ordinary(task, past)
-                actual = task.y[rows[chunk], start : start + task.horizon]
-                settled = start - task.launch[rows[chunk]] >= _SETTLED * day  # else no usual change
-                error = (actual - m) / spread(task, past, m)
-                errors[chunk, j] = np.where(settled[:, None], error, np.nan)
-                expected[chunk, j] = m
-        levels = task.levels
-        if not starts:
-            none = error_quantiles(np.full((len(rows), 1), np.nan), levels)
-            return SeasonalFit(errors=none, counts=poisson_counts(levels))
-        actual = np.stack([task.y[rows, s : s + task.horizon] for s in starts], axis=1)
-        lump = np.broadcast_to(task.lump[rows][:, None, None], actual.shape)
-        some = slice(None, None, max(actual.size // 3_000_000, 1))
-        counts = pool_counts(
-            expected.ravel()[some], actual.ravel()[some], lump.ravel()[some], levels
-        )
-        found = error_quantiles(errors.reshape(len(rows), -1), levels)
-        return SeasonalFit(errors=found, counts=counts)
+
+        def settled(past: Past, error: Array) -> Array:  # else no usual change
+            known = past.origin - task.launch[past.rows] >= _SETTLED * day
+            return np.where(known[:, None], error, np.nan)
+
+        errors, counts = past_errors(task, starts, ordinary, usable=settled)
+        return SeasonalFit(errors=errors, counts=counts)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,18 +91,4 @@ class SeasonalFit:
 
     def predict(self, task: Task, origin: int) -> Prediction:
         """Expected units and quantiles of units."""
-        shape = (len(task.rows), task.horizon)
-        mean = np.zeros(shape, dtype=np.float32)
-        quantiles = np.zeros((*shape, len(task.levels)), dtype=np.float32)
-        for chunk, past in _chunks(task, origin):
-            m = ordinary(task, past)
-            wide = m[..., None] + spread(task, past, m)[..., None] * self.errors[chunk][:, None, :]
-            quantiles[chunk] = np.maximum(mixed(m, wide, self.counts, task.lump[past.rows]), 0.0)
-            mean[chunk] = m
-        return Prediction(mean=mean, quantiles=np.sort(quantiles, axis=2))
-
-
-def _chunks(task: Task, origin: int) -> Iterator[tuple[slice, Past]]:
-    for start in range(0, len(task.rows), _CHUNK):
-        chunk = slice(start, start + _CHUNK)
-        yield chunk, past_of(task, task.rows[chunk], origin)
+        return predicted(task, origin, ordinary, self.errors, self.counts)

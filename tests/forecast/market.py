@@ -24,6 +24,17 @@ def panel(n=6, days=42, *, seed=0, shared=0.0, level=20.0):
     return Panel(ids=ids, ds=ds, y=y, orders=y.copy())
 
 
+def closed_for_christmas():
+    """A shop in London with orders in office hours, closed from the 24th to the 4th."""
+    ds = pd.date_range("2025-11-03", "2026-01-30", freq="h", tz="Europe/London", inclusive="left")
+    open_ = (ds.hour >= 9) & (ds.hour < 18) & (ds.day_of_week < 5)
+    shut = (ds >= "2025-12-24") & (ds < "2026-01-05")
+    y = np.random.default_rng(0).poisson(20.0 * (open_ & ~shut), (5, len(ds)))
+    ids = np.array([f"P{k}" for k in range(5)], dtype=object)
+    y = y.astype(np.float32)
+    return Panel(ids=ids, ds=ds.as_unit("us"), y=y, orders=y.copy()), shut
+
+
 def events(rows):
     """[(kind, start, hours, product or None, category or None)]"""
     return pd.DataFrame(

@@ -16,6 +16,9 @@ from forecast import (
     reliability_figure,
     score_members,
 )
+from forecast.backtest import head
+from forecast.clean import observed
+from forecast.outcomes import outcome_of
 from tests.forecast import market
 
 FAST = ["seasonal_naive", "seasonal"]
@@ -88,6 +91,18 @@ def test_progress_goes_from_window_to_window_and_never_back():
         assert shares == sorted(shares)
         assert shares[0] == 0
         assert shares[-1] == pytest.approx(1)
+
+
+def test_days_on_which_a_shop_is_closed_are_scored_and_known():
+    shop, shut = market.closed_for_christmas()
+    whole = head(shop, 24 * 60)  # in the middle of it
+    assert shut[24 * 53 : 24 * 60].all()
+    settings = {"members": ["seasonal"], "country": "GB"}
+    scores = score_members(whole, Backtest(horizon=24 * 7), **settings)
+    assert set(scores.levels["count"]) == {5 * 24 * 7}
+    known = outcome_of(whole, observed(shop, country="GB"), 48, country="GB")
+    np.testing.assert_allclose(known.limit, np.quantile(whole.y[:, -24 * 28 :], 0.9, axis=1))
+    assert (known.actual == 0).all()
 
 
 def test_wrong_requests_are_told_before_the_work():

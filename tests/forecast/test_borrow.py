@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from forecast import Panel, forecast
-from forecast.clean import launches, observed
+from forecast.clean import clean, launches, observed
 from forecast.silences import silences
 from forecast.tasks import prepare
 from tests.forecast import market
@@ -172,6 +172,23 @@ def test_the_silence_before_a_relaunch_is_no_demand_of_zero(back):
     assert np.isfinite(np.delete(seen.y, 9, axis=0)).all()
     told = units(panel, listed(panel))
     assert told[9] == pytest.approx(told[:9].mean(), rel=0.25)
+
+
+@pytest.mark.parametrize(
+    ("last", "launched"), [(85, {}), (85, {9: 5}), (85, {9: 4.5}), (90, {9: -1})]
+)
+def test_a_relaunch_is_listed_once_with_all_of_its_silence(last, launched):
+    panel = silenced(shop(days=90), 9, 30, last)
+    done = clean(panel, products=listed(panel, launched=launched))
+    (row,) = done.changes.to_dict("records")
+    assert (row["product_id"], row["kind"]) == (panel.ids[9], "relaunch")
+    unseen = np.flatnonzero(np.isnan(done.panel.y[9]))
+    assert len(unseen) >= (last - 30) * DAY
+    assert (row["starts_at"], row["ends_at"]) == tuple(
+        panel.ds.append(panel.future(1))[[unseen[0], unseen[-1] + 1]]
+    )
+    assert row["units_before"] == 0
+    assert np.isnan(row["units_after"])
 
 
 def test_a_silence_that_is_not_over_is_demand_that_ended():

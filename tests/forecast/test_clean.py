@@ -3,6 +3,7 @@ import pandas as pd
 
 from forecast.clean import COLUMNS, clean, gaps, launches, observed
 from forecast.demand import Panel
+from tests.forecast import market
 
 
 def panel(y, orders=None):
@@ -61,19 +62,8 @@ def test_time_before_a_launch_is_unobserved():
     assert launches(p, told)[0] == 500
 
 
-def closed_for_christmas():
-    """A shop in London with orders in office hours, closed from the 24th to the 4th."""
-    ds = pd.date_range("2025-11-03", "2026-01-30", freq="h", tz="Europe/London", inclusive="left")
-    open_ = (ds.hour >= 9) & (ds.hour < 18) & (ds.day_of_week < 5)
-    shut = (ds >= "2025-12-24") & (ds < "2026-01-05")
-    y = np.random.default_rng(0).poisson(20.0 * (open_ & ~shut), (5, len(ds)))
-    ids = np.array([f"P{k}" for k in range(5)], dtype=object)
-    y = y.astype(np.float32)
-    return Panel(ids=ids, ds=ds.as_unit("us"), y=y, orders=y.copy()), shut
-
-
 def test_a_shop_closed_on_a_holiday_sold_nothing_and_an_outage_is_a_gap():
-    p, shut = closed_for_christmas()
+    p, shut = market.closed_for_christmas()
     assert np.isnan(observed(p).y[:, shut]).any()
     assert (observed(p, country="GB").y[:, shut] == 0).all()
     p.y[:, 24 * 30 + 9 : 24 * 30 + 15] = 0

@@ -6,7 +6,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecast import LEVELS, MODELS, Panel, explain, forecast, panel_of_series, waterfall_figure
+from forecast import (
+    LEVELS,
+    MODELS,
+    Panel,
+    RefitNeeded,
+    explain,
+    forecast,
+    panel_of_series,
+    train,
+    waterfall_figure,
+)
 from forecast.backtest import head
 from forecast.blend import Blend, segments
 from forecast.calibrate import neutral
@@ -136,6 +146,22 @@ def test_the_sunday_that_a_holiday_looks_like_is_the_calendars():
     shape = told.loc[told["part"] == "shape of the holiday", "units"].sum()
     assert 0.6 * 5 * 30 < shape < 1.1 * 5 * 30  # the rule's own shapes are shrunk
     assert bars(told)["day and week"] < 0
+
+
+def test_what_was_trained_before_is_explained_as_it_forecasts(known):
+    past, events = known
+    settings = {"events": events, "members": LEAGUE}
+    mine = train(past, 24, **settings)
+    assert explain(past, 24, "P1", trained=mine, **settings).equals(
+        explain(past, 24, "P1", **settings)
+    )
+    older = train(head(past, 24 * DAYS - 7), 24, **settings)
+    told = explain(past, 24, "P1", trained=older, **settings)
+    mean = forecast(past, 24, n_paths=1, trained=older, **settings).mean[1]
+    assert told["units"].sum() == pytest.approx(mean.sum(), rel=1e-5)
+    assert mean.sum() != forecast(past, 24, n_paths=1, **settings).mean[1].sum()
+    with pytest.raises(RefitNeeded, match="buckets ahead"):
+        explain(past, 12, "P1", trained=mine, **settings)
 
 
 def test_level_trend_and_shape_are_told_apart():

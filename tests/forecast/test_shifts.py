@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from forecast.calendars import clock_of
-from forecast.shifts import back_adjusted, level_starts
+from forecast.shifts import level_starts
 from tests.forecast.market import panel
 
 
@@ -71,13 +71,3 @@ def test_short_and_empty_histories_have_no_shift(rows):
     p.y[:rows] = np.nan
     p.y[rows:] = 0
     assert not starts(p).any()
-
-
-def test_back_adjusting_brings_the_past_to_the_present_level():
-    p = panel(n=9, days=80)
-    plain = p.y.copy()
-    p.y[3, : 24 * 50] *= 4
-    first = starts(p)
-    adjusted = back_adjusted(p.y, first, 24)
-    assert adjusted[3].sum() == pytest.approx(plain[3].sum(), rel=0.05)
-    np.testing.assert_array_equal(adjusted[:3], p.y[:3])
