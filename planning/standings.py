@@ -50,13 +50,13 @@ def words(found: Evaluation, target_minutes: float) -> str:
     days = len(found.midnights) - 1
     told = [
         f"{orders:,} orders of {days} day{'s' * (days > 1)} from {found.midnights[0]:%Y-%m-%d}, "
-        f"on time = within {target_minutes:g} minutes; "
-        "won = share of the way from buying on demand to perfect foresight",
+        f"on time = within {target_minutes:g} minutes",
         *_columns(
             [NAMES[name] for name in table["policy"]],
             [(head, [_cell(form, v) for v in table[c]]) for c, (head, form) in SHOWN.items()],
         ),
     ]
+    told.append("won = share of the way from buying on demand to perfect foresight")
     segments = found.by_segment().pivot_table(
         index="policy", columns="segment", values="mean_minutes", sort=False
     )
