@@ -8,7 +8,7 @@ midnight; every policy meets the same service times and the same arrivals.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from itertools import pairwise
@@ -35,6 +35,7 @@ from planning.problem import (
     Orders,
     Plan,
     clock_hours,
+    instant,
     lines,
     market,
     orders,
@@ -157,6 +158,19 @@ def _require_history(log: pa.Table, midnights: pd.DatetimeIndex) -> None:
         )
 
 
+def _require_orders(log: Orders, came: Orders, midnights: pd.DatetimeIndex) -> None:
+    if not len(came):
+        last = instant(log.at[-1], str(midnights.tz)) if len(log) else None
+        raise ConfigError(
+            f"no order was placed from {midnights[0].isoformat()} to {midnights[-1].isoformat()}"
+            + (
+                f"; the last one is of {last.isoformat()}: name its days with --as-of"
+                if last
+                else ""
+            )
+        )
+
+
 def part(stream: Orders, since: float, until: float) -> Orders:
     """The orders of since <= t < until."""
     first, last = np.searchsorted(stream.at, [since, until])
@@ -248,15 +262,16 @@ def _decide(stage: Stage, seen: Situation, name: str, book: Book, day: tuple[int
     )
 
 
-def _foreseen(stage: Stage, streams: list[Orders], today: float, end: float) -> Orders:
-    """The orders to come; after the last day, which nobody knows, the first sampled future's."""
-    return followed(part(stage.orders, today, np.inf), part(streams[0], end, np.inf))
+def _foreseen(stage: Stage, streams: list[Orders], limits: Limits, end: float) -> Orders:
+    """The orders of the horizon; after the last day, unknown, those of the first sampled future."""
+    came = part(stage.orders, limits.as_of, limits.as_of + limits.horizon)
+    return followed(came, part(streams[0], end, np.inf))
 
 
-def _days(
+def _rolled(
     stage: Stage, known: Known, midnights: pd.DatetimeIndex, progress: Progress
-) -> Iterator[dict[str, Book]]:
-    """The books of all policies after each day."""
+) -> dict[str, Book]:
+    """What each policy has ordered when the days are over."""
     none = Book(plan=Plan.empty(), arrived=np.empty(0, "int64"), day=np.empty(0, "int64"))
     books = dict.fromkeys(POLICIES, none)
     workspace, count, end = stage.workspace, len(midnights) - 1, midnights[-1].timestamp()
@@ -265,21 +280,21 @@ def _days(
         inputs = known(today)
         streams = expected_streams(stage, inputs, today, partial(_within, progress, step))
         history = orders(order_rows(inputs.orders), stage.market.product_ids)
-        now = today.timestamp()
         for place, (name, book) in enumerate(books.items()):
             progress(step, FORECAST_SHARE + (1 - FORECAST_SHARE) * place / len(books))
-            on_hand, tied = stage.on_hand(book, now)
+            on_hand, tied = stage.on_hand(book, today.timestamp())
+            limits = _limits(workspace, today, book, tied)
             seen = Situation(
                 market=on_hand,
-                limits=_limits(workspace, today, book, tied),
+                limits=limits,
                 aims=aims_of(workspace),
                 history=history,
                 streams=streams,
-                truth=_foreseen(stage, streams, now, end) if name == FORESIGHT else None,
+                truth=_foreseen(stage, streams, limits, end) if name == FORESIGHT else None,
                 seed=stage.seed,
             )
             books[name] = _decide(stage, seen, name, book, (number, tomorrow.timestamp()))
-        yield dict(books)
+    return books
 
 
 def _within(progress: Progress, step: str, _: str, share: float) -> None:
@@ -315,7 +330,7 @@ def evaluate(
     Raises
     ------
     planning.workspace.ConfigError
-        When there are fewer days of orders than that takes.
+        When there are fewer days of orders than that takes, or no order on them.
     planning.decide.NoPlanPossible
         When no supplier that offers anything held a licence on the first day.
     """
@@ -326,6 +341,7 @@ def evaluate(
     require_sellers(sellers, midnights[0])
     log = orders(order_rows(inputs.orders), sellers.product_ids)
     came = part(log, midnights[0].timestamp(), midnights[-1].timestamp())
+    _require_orders(log, came, midnights)
     stage = Stage(
         workspace=workspace,
         market=sellers,
@@ -333,7 +349,7 @@ def evaluate(
         noise=service_noise(stream(seed, SERVICE), len(came)),
         seed=seed,
     )
-    *_, books = _days(stage, known, midnights, progress)
+    books = _rolled(stage, known, midnights, progress)
     return Evaluation(
         market=sellers,
         midnights=midnights,

@@ -133,16 +133,19 @@ def test_what_comes_after_a_midnight_changes_nothing_decided_before(fresh, found
     assert found.policies()["mean_minutes"].ne(changed.policies()["mean_minutes"]).all()
 
 
-def test_days_without_orders_have_no_minutes_and_no_share(fresh):
+def test_days_without_orders_are_told(fresh):
     log = pd.read_parquet(fresh / "orders.parquet")
     log[log["ordered_at"] < END - pd.Timedelta(days=1)].to_parquet(fresh / "orders.parquet")
     (fresh / "orders.csv").unlink()
-    quiet = rolled(fresh, days=1)
-    said = standings.as_json(quiet)
-    assert said["orders"] == 0
+    with pytest.raises(ConfigError, match=r"no order .* the last one is of 2026-03-28T23"):
+        rolled(fresh, days=1)
+
+
+def test_where_nothing_is_reachable_there_is_no_share(found):
+    idle = replace(found, served=dict.fromkeys(POLICIES, found.served["none"]))
+    said = standings.as_json(idle)
     assert {row["share_of_reachable"] for row in said["policies"].values()} == {None}
-    assert {row["mean_minutes"] for row in said["by_day"]} == {None}
-    assert "–" in standings.words(quiet, 5)
+    assert "–" in standings.words(idle, 5)
 
 
 # What is carried from day to day
