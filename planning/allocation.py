@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numba
 import numpy as np
 
-from planning.pricing import Slots, Terms
+from planning.pricing import Slots, Terms, Tiers, line_money
 from planning.problem import DAY, HOUR, Array, Market, Plan, clock_hours
 from planning.rules import Limits
 from planning.spot import group_starts
@@ -13,7 +15,16 @@ from planning.spot import group_starts
 NO_LIMIT_DAYS = 365.0  # how long a line without a shelf life is kept
 
 
-@numba.njit(cache=True)
+class Purse(NamedTuple):
+    """What may be spent, and what is."""
+
+    caps: Array  # [S] money that a supplier may get
+    share: Array  # [S] of all the money that a supplier may get
+    spent: Array  # [S] money committed so far, drawn up
+    cash: float  # money of all suppliers together
+
+
+@numba.njit(cache=True, nogil=True)
 def _add_blocks(
     blocks: Array,
     units: Array,
@@ -21,27 +32,68 @@ def _add_blocks(
     room: Array,
     plan_room: Array,
     supplier: Array,
-    caps: Array,
-    cash: float,
+    unit_cost: Array,
+    tiers: Tiers,
+    purse: Purse,
     wanted: float,
-) -> tuple[int, float]:
-    added, last = 0, 0.0
+    strict: bool,
+) -> tuple[Array, float]:
+    """Rows of the blocks added until `wanted` is spent, and the last one's gain per money.
+
+    `strict` keeps every supplier's share of what is committed so far, not only of what may be.
+    """
+    rows = np.empty(len(blocks), dtype=np.int64)
+    added, last, total = 0, 0.0, purse.spent.sum()
     for row in range(len(blocks)):
-        offer, slot = int(blocks[row, 0]), int(blocks[row, 1])
-        size, money = blocks[row, 2], blocks[row, 4]
-        affordable = money <= cash and money <= caps[supplier[offer]] and wanted > 0
-        allowed = size <= room[offer, slot] and size <= plan_room[offer]
-        if not affordable or not allowed or units[offer, slot] + size < least[offer]:
+        if wanted <= 0:
+            break
+        offer, slot, size = int(blocks[row, 0]), int(blocks[row, 1]), blocks[row, 2]
+        if size > room[offer, slot] or size > plan_room[offer]:
+            continue
+        bought = units[offer, slot]
+        if bought + size < least[offer]:
+            continue
+        at, cost = supplier[offer], unit_cost[offer]
+        money = line_money(tiers, offer, cost, bought + size)
+        money -= line_money(tiers, offer, cost, bought)
+        if total + money > purse.cash or purse.spent[at] + money > purse.caps[at]:
+            continue
+        if strict and purse.spent[at] + money > purse.share[at] * (total + money):
             continue
         units[offer, slot] += size
         room[offer, slot] -= size
         plan_room[offer] -= size
-        cash -= money
+        total += money
+        purse.spent[at] += money
         wanted -= money
-        caps[supplier[offer]] -= money
+        rows[added] = row
         added += 1
         last = blocks[row, 3] / max(money, 1e-9)
-    return added, last
+    return rows[:added], last
+
+
+@numba.njit(cache=True, nogil=True)
+def _undo_blocks(
+    blocks: Array,
+    units: Array,
+    supplier: Array,
+    unit_cost: Array,
+    tiers: Tiers,
+    spent: Array,
+    target: Array,
+) -> Array:
+    """Take back a supplier's latest blocks until it has no more than its target; rows kept."""
+    kept = np.ones(len(blocks), dtype=np.bool_)
+    for row in range(len(blocks) - 1, -1, -1):
+        offer, slot = int(blocks[row, 0]), int(blocks[row, 1])
+        at, cost = supplier[offer], unit_cost[offer]
+        if spent[at] <= target[at]:
+            continue
+        before = line_money(tiers, offer, cost, units[offer, slot])
+        units[offer, slot] -= blocks[row, 2]
+        spent[at] += line_money(tiers, offer, cost, units[offer, slot]) - before
+        kept[row] = False
+    return kept
 
 
 class Allocation:
@@ -56,9 +108,11 @@ class Allocation:
         self.by_product = np.argsort(market.offer_product, kind="stable")
         pack = np.maximum(market.pack_size, 1)
         self.least = np.ceil(np.maximum(market.min_order_qty, 1) / pack) * pack
-        share = np.minimum(market.max_share, 1.0) * limits.working_capital
-        self.supplier_cap = np.minimum(market.credit_limit, share)
+        self.share = np.minimum(market.max_share, 1.0)
+        self.supplier_cap = np.minimum(market.credit_limit, self.share * limits.working_capital)
+        self.tiers = Tiers(*market.tiers)
         self.committed_units, self.committed_money = self._committed()
+        self.added = np.empty((0, 3))  # offer, slot, units of every block, in the order of adding
 
     def _until(self) -> Array:
         """[N, T] instant at which a product's units of a slot are gone."""
@@ -85,15 +139,11 @@ class Allocation:
         supplier, money = market.offer_supplier[lines.offer], lines.units * lines.unit_cost
         return units, np.bincount(supplier, money, minlength=len(market.supplier_ids))
 
-    def _lines(self) -> tuple[Array, Array, Array]:
-        """Offer, slot and money [L] of every line so far, tiers considered."""
-        offer, slot = np.nonzero(self.units)
-        units = self.units[offer, slot]
-        return offer, slot, units * self.market.line_cost(offer, units)
-
     def money(self) -> Array:
         """[S] money at each supplier, of lines committed before too."""
-        offer, _, money = self._lines()
+        offer, slot = np.nonzero(self.units)
+        units = self.units[offer, slot]
+        money = units * self.market.line_cost(offer, units)
         supplier = self.market.offer_supplier[offer]
         own = np.bincount(supplier, money, minlength=len(self.market.supplier_ids))
         return np.asarray(own + self.committed_money)
@@ -103,79 +153,105 @@ class Allocation:
         per_hour = self.market.max_units_per_hour[:, None] - self.committed_units - self.units
         return np.where(self.usable, per_hour, 0.0)
 
-    def slots(self) -> Slots:
-        """When units of each slot are ready, and whether those left over lose value."""
-        end = self.limits.as_of + self.limits.horizon
-        return Slots(start=self.starts, until=self.until, loses=(self.until <= end).astype(float))
-
     def plan_room(self) -> Array:
         """[O] units that this plan may still add."""
         lines = self.limits.committed
         before = np.bincount(lines.offer, lines.units, minlength=len(self.units))
         return np.asarray(self.market.max_units - before - self.units.sum(axis=1))
 
+    def slots(self) -> Slots:
+        """When units of each slot are ready, and whether those left over lose value."""
+        end = self.limits.as_of + self.limits.horizon
+        return Slots(start=self.starts, until=self.until, loses=(self.until <= end).astype(float))
+
     def terms(self) -> Terms:
-        """The offers as pricing sees them, grouped by product: `by_product` translates back."""
-        market, rows = self.market, self.by_product
+        """The offers as pricing sees them; copies, to be drawn down."""
+        market = self.market
         credit_left = (self.supplier_cap > self.money())[market.offer_supplier]
-        room = np.where(credit_left[:, None], self.room(), 0.0)
-        pack = np.maximum(market.pack_size, 1).astype(float)
         return Terms(
-            starts=group_starts(market.offer_product[rows], len(market.product_ids)),
-            unit_cost=market.unit_cost[rows],
-            fill=market.fill_rate[rows],
-            loss=market.loss_rate[rows],
-            least=self.least[rows],
-            pack=pack[rows],
-            plan_room=self.plan_room()[rows],
-            room=room[rows],
-            bought=self.units[rows],
+            starts=group_starts(market.offer_product[self.by_product], len(market.product_ids)),
+            rows=self.by_product,
+            unit_cost=market.unit_cost,
+            fill=market.fill_rate,
+            loss=market.loss_rate,
+            least=self.least,
+            pack=np.maximum(market.pack_size, 1).astype(float),
+            plan_room=self.plan_room(),
+            room=np.where(credit_left[:, None], self.room(), 0.0),
+            bought=self.units.copy(),
+            tiers=self.tiers,
         )
 
-    def add(self, blocks: Array, money: float) -> tuple[int, float]:
+    def add(self, blocks: Array, money: float, *, strict: bool = False) -> tuple[int, float]:
         """Add blocks in their order until `money` is spent, as far as every cap allows.
 
         Parameters
         ----------
         blocks
             [B, 5] offer, slot, units, gain, money; a line below its minimum is passed over.
+        strict
+            Keep `max_share` of what is committed so far; otherwise of the working capital.
 
         Returns
         -------
         The number of blocks added, and the gain per money of the last one.
         """
-        market, committed = self.market, self.money()
-        added, last = _add_blocks(
+        market = self.market
+        spent = self.money()
+        rows, last = _add_blocks(
             blocks,
             self.units,
             self.least,
             self.room(),
             self.plan_room(),
             market.offer_supplier,
-            self.supplier_cap - committed,
-            self.limits.working_capital - committed.sum(),
+            market.unit_cost,
+            self.tiers,
+            Purse(self.supplier_cap, self.share, spent, self.limits.working_capital),
             money,
+            strict,
         )
-        return int(added), float(last)
+        self.added = np.concatenate([self.added, blocks[rows, :3]])
+        return len(rows), float(last)
 
-    def kept(self) -> Allocation:
-        """Drop lines of suppliers above their share of what the plan really commits."""
-        market = self.market
-        share = np.minimum(market.max_share, 1.0)
-        while True:
+    def keep_shares(self) -> bool:
+        """Take back what is above its supplier's share of all that is committed; True = some was.
+
+        The most money that the wanted amounts allow is the largest fixed point of
+        total = Σ min(wanted, share × total); what is above goes, the last added first.
+        """
+        money = self.money()
+        total, before = money.sum(), np.inf
+        while before - total > 1e-9 * total:
+            allowed = np.maximum(self.share * total, self.committed_money)
+            before, total = total, np.minimum(money, allowed).sum()
+        undone = False
+        target = self.share * total
+        while self._over(money, self.share * money.sum()).any():
+            undone = True
+            target = np.minimum(target, self.share * money.sum())
+            self._undo(np.where(self._over(money, target), target, np.inf))
             money = self.money()
-            own = np.bincount(market.offer_supplier, self.units.sum(axis=1), minlength=len(money))
-            over = np.flatnonzero((money > share * money.sum()) & (own > 0))
-            if not len(over):
-                return self
-            supplier = over[np.argmax(money[over] - share[over] * money.sum())]
-            self._drop_smallest_line(supplier)
+        return undone
 
-    def _drop_smallest_line(self, supplier: int) -> None:
-        offer, slot, money = self._lines()
-        own = (self.market.offer_supplier[offer] == supplier) & (money > 0)
-        smallest = np.argmin(np.where(own, money, np.inf))
-        self.units[offer[smallest], slot[smallest]] = 0.0
+    def _over(self, money: Array, target: Array) -> Array:
+        """[S] True where a supplier has more than its target and some of it can be taken back."""
+        supplier = self.market.offer_supplier
+        own = np.bincount(supplier, self.units.sum(axis=1), minlength=len(money))
+        return np.asarray((money > target) & (own > 0))
+
+    def _undo(self, target: Array) -> None:
+        market = self.market
+        kept = _undo_blocks(
+            self.added,
+            self.units,
+            market.offer_supplier,
+            market.unit_cost,
+            self.tiers,
+            self.money(),
+            target,
+        )
+        self.added = self.added[kept]
 
     def plan(self) -> Plan:
         """The lines, sorted by instant, supplier and product."""

@@ -27,6 +27,7 @@ from planning.simulate import Future, Simulator, futures_of
 YEAR = 365 * DAY
 ROUNDS = 16  # slices of the money
 BLOCKS_PER_ROUND = 24  # of one product
+SAMPLE = 200  # products that tell the first round what to expect
 FLOOR_SHARE = 0.5  # of the last round's marginal return: blocks below it are not even priced
 URGENCIES = (1.0, 0.1, 0.01)  # price of a minute, in mean order values, while the target is missed
 CHANCES, REPLAYS = 1, 2  # numbers of these purposes among the seed's
@@ -105,19 +106,43 @@ def _add_slice(
     money: float,
     money_cost: float,
     floor: float,
+    returns: Array,
+    strict: bool = False,
 ) -> tuple[int, float]:
     """Spend up to `money` on the blocks of best return: how many, and the last one's return."""
-    market = allocation.market
     left = allocation.limits.working_capital - allocation.money().sum()
     blocks = price_blocks(
         unserved,
         allocation.slots(),
         allocation.terms(),
         Price(money_cost, floor, min(money, left), BLOCKS_PER_ROUND),
+        returns,
     )
-    blocks[:, 0] = allocation.by_product[blocks[:, 0].astype("int64")]
-    order = _by_return(blocks, market.offer_product[blocks[:, 0].astype("int64")])
-    return allocation.add(blocks[order], money)
+    product = allocation.market.offer_product[blocks[:, 0].astype("int64")]
+    return allocation.add(blocks[_by_return(blocks, product)], money, strict=strict)
+
+
+def _first_floor(
+    allocation: Allocation, unserved: Unserved, money: float, money_cost: float
+) -> float:
+    """Least return that a slice of the money should earn, by a sample of the products."""
+    every = len(unserved.bounds) // SAMPLE
+    if every < 2:
+        return 0.0
+    blocks = price_blocks(
+        unserved._replace(taken=unserved.taken.copy()),
+        allocation.slots(),
+        allocation.terms(),
+        Price(money_cost, 0.0, money, BLOCKS_PER_ROUND),
+        np.full(allocation.units.shape, np.inf),
+        every=every,
+    )
+    best = np.argsort(-blocks[:, 3] / np.maximum(blocks[:, 4], 1e-9), kind="stable")
+    enough = np.searchsorted(np.cumsum(blocks[best, 4]), money / every)
+    if enough >= len(best):
+        return 0.0
+    last = blocks[best[enough]]
+    return float(FLOOR_SHARE * last[3] / max(last[4], 1e-9))
 
 
 def grow(
@@ -130,20 +155,30 @@ def grow(
 ) -> Allocation:
     """The plan that relieves the futures best when a minute is worth `minute_price`."""
     allocation = Allocation(simulator.market, limits)
-    floor = 0.0
-    for number in range(2 * ROUNDS):
-        outcomes = simulator.serve(allocation.plan())
+    floor, strict = 0.0, False
+    returns = np.full(allocation.units.shape, np.inf)
+    money = limits.working_capital / ROUNDS
+    for number in range(3 * ROUNDS):
+        unserved = simulator.unserved(simulator.serve(allocation.plan()), minute_price)
+        if number == 0:
+            floor = _first_floor(allocation, unserved, money, money_cost)
         added, last = _add_slice(
             allocation,
-            simulator.unserved(outcomes, minute_price),
-            money=limits.working_capital / ROUNDS,
+            unserved,
+            money=money,
             money_cost=money_cost,
             floor=floor,
+            returns=returns,
+            strict=strict,
         )
         progress("plan", min((number + 1) / ROUNDS, 1.0))
         if not added and floor == 0.0:
-            break
+            if strict or not allocation.keep_shares():
+                break
+            strict = True  # the money set free goes where every share holds
+            returns[:] = np.inf
         floor = last * FLOOR_SHARE if added else 0.0
+    allocation.keep_shares()
     return allocation
 
 
@@ -233,7 +268,7 @@ def solve(
             money_cost=money_cost,
             progress=progress,
         )
-        plan = allocation.kept().plan()
+        plan = allocation.plan()
         predicted = expect(market, futures, plan, limits, aims, seed)
         if predicted.spend <= reactive.spend:
             break

@@ -50,7 +50,8 @@ def last_week(market: Market, history: Orders, limits: Limits) -> Plan:
     blocks = np.stack([offer, slot, units, arrivals[slot], money], axis=1).astype(float)
     busiest = np.lexsort((product, slot, -arrivals[slot]))
     allocation.add(blocks[busiest], limits.working_capital)
-    return allocation.kept().plan()
+    allocation.keep_shares()
+    return allocation.plan()
 
 
 def _same_hours(

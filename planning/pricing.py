@@ -3,11 +3,12 @@
 A sampled future, served under the present plan, leaves spot orders; each has a value (the minutes
 that it and those behind it would be spared, in money). A block of units at an offer and a clock
 hour is worth the spot orders that it would serve, less what it costs. Integer rules (minimum,
-pack, caps) hold inside the pricing, so nothing is rounded afterwards.
+pack, caps, price tiers) hold inside the pricing, so nothing is rounded afterwards.
 """
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numba
@@ -16,14 +17,19 @@ import numpy as np
 from planning.problem import Array
 
 NEAR_BEST = 0.9  # a larger block within this share of the best return is preferred: fewer steps
+STALE = 1.25  # a return of an earlier round may have grown by this factor since
+THREADS = 2  # of the pricing; the result doesn't depend on them
 
 
 class Unserved(NamedTuple):
-    """Spot orders [M] of all futures, sorted by product, future and instant."""
+    """Orders [M] of all futures, sorted by product, future and instant."""
 
     at: Array  # [M] instant
     quantity: Array  # [M] units
-    value: Array  # [M] money that relieving the order is worth, its spot price included
+    value: Array  # [M] money that relieving a spot order is worth, its spot price included
+    taken: (
+        Array  # [M] True where there is nothing to relieve: served from ready units, or by nobody
+    )
     bounds: Array  # [N, K + 1] a product's orders of future k are bounds[k]:bounds[k + 1]
 
 
@@ -35,10 +41,19 @@ class Slots(NamedTuple):
     loses: Array  # [N, T] 1 where units left over lose value, 0 where they keep it
 
 
-class Terms(NamedTuple):
-    """Offers [O], grouped by product; `room` and `bought` are per offer and slot."""
+class Tiers(NamedTuple):
+    """Price tiers [J], grouped by offer and sorted by quantity."""
 
-    starts: Array  # [N + 1] offers of product p are starts[p]:starts[p + 1]
+    starts: Array  # [O + 1] tiers of offer o are starts[o]:starts[o + 1]
+    least: Array  # [J] units of a line that earn the price
+    price: Array  # [J] money a unit
+
+
+class Terms(NamedTuple):
+    """Offers [O] as they stand; `room` and `bought` are per offer and slot."""
+
+    starts: Array  # [N + 1] offers of product p are rows[starts[p]:starts[p + 1]]
+    rows: Array  # [O] offers, grouped by product
     unit_cost: Array  # [O]
     fill: Array  # [O]
     loss: Array  # [O]
@@ -47,6 +62,7 @@ class Terms(NamedTuple):
     plan_room: Array  # [O] units still allowed in this plan
     room: Array  # [O, T] units still allowed; 0 where the slot can't be used
     bought: Array  # [O, T] units in the plan so far
+    tiers: Tiers
 
 
 class Price(NamedTuple):
@@ -66,7 +82,25 @@ class Choice(NamedTuple):
     gain: float
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
+def line_price(tiers: Tiers, offer: int, unit_cost: float, units: float) -> float:
+    """Price of each unit of a line of that many units, tiers considered (all-units)."""
+    price = unit_cost
+    for tier in range(tiers.starts[offer], tiers.starts[offer + 1]):
+        if units < tiers.least[tier]:
+            break
+        price = min(price, tiers.price[tier])
+    return price
+
+
+@numba.njit(cache=True, nogil=True)
+def line_money(tiers: Tiers, offer: int, unit_cost: float, units: float) -> float:
+    """Money that a line of that many units commits."""
+    money: float = units * line_price(tiers, offer, unit_cost, units)
+    return money
+
+
+@numba.njit(cache=True, nogil=True)
 def waiting_behind(
     wait: Array, source: Array, supplier_of: Array, service: Array, weight: Array, channels: Array
 ) -> Array:
@@ -88,20 +122,15 @@ def waiting_behind(
     return spared
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def _relief(
-    unserved: Unserved,
-    taken: Array,
-    product: int,
-    since: float,
-    until: float,
-    units: float,
-    unit_cost: float,
-    loss: float,
-    mark: bool,
-) -> float:
-    """Mean gain over the futures of `units` arriving units; `mark` takes the orders they serve."""
-    gain = 0.0
+    unserved: Unserved, product: int, since: float, until: float, units: float, mark: bool
+) -> tuple[float, float]:
+    """Mean value of the orders that `units` arriving units serve, and mean units left over.
+
+    `mark` takes those orders.
+    """
+    value, left_over = 0.0, 0.0
     bounds = unserved.bounds[product]
     futures = len(bounds) - 1
     for future in range(futures):
@@ -109,23 +138,39 @@ def _relief(
         left = units
         order = begin + np.searchsorted(unserved.at[begin:end], since)
         while order < end and left >= 1 and unserved.at[order] < until:
-            wanted = unserved.quantity[order]
-            if wanted <= left and not taken[order]:
-                left -= wanted
-                gain += unserved.value[order] - wanted * unit_cost
-                if mark:
-                    taken[order] = True
+            if not unserved.taken[order]:
+                wanted = unserved.quantity[order]
+                if wanted <= left:
+                    left -= wanted
+                    value += unserved.value[order]
+                    if mark:
+                        unserved.taken[order] = True
             order += 1
-        gain -= left * unit_cost * loss
-    return gain / futures
+        left_over += left
+    return value / futures, left_over / futures
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
+def _next_size(terms: Terms, offer: int, bought: float, units: float, enough: float) -> float:
+    """The size to try after `units`: twice that, but no next price tier is jumped over.
+
+    Beyond `enough` only a tier's size is left to try; 0 = none.
+    """
+    size = 0.0 if units * terms.fill[offer] > enough else 2 * units
+    tiers, pack = terms.tiers, terms.pack[offer]
+    for tier in range(tiers.starts[offer], tiers.starts[offer + 1]):
+        reach = np.ceil((tiers.least[tier] - bought) / pack) * pack
+        if reach > units:
+            size = reach if size == 0.0 else min(size, reach)
+            break
+    return size
+
+
+@numba.njit(cache=True, nogil=True)
 def _best_block(
     unserved: Unserved,
     slots: Slots,
     terms: Terms,
-    taken: Array,
     product: int,
     offer: int,
     slot: int,
@@ -133,111 +178,190 @@ def _best_block(
     price: Price,
 ) -> Choice:
     """The block size of one offer and slot with the best return, doubling from the smallest."""
-    cost = terms.unit_cost[offer]
-    units = terms.pack[offer] if terms.bought[offer, slot] > 0 else terms.least[offer]
-    affordable = max(price.most_money / max(cost, 1e-9), units)  # the smallest line always is
-    most = min(terms.room[offer, slot], terms.plan_room[offer], affordable)
-    most = np.floor(most / terms.pack[offer]) * terms.pack[offer]
+    base, bought = terms.unit_cost[offer], terms.bought[offer, slot]
+    before = line_money(terms.tiers, offer, base, bought)
+    units = terms.pack[offer] if bought > 0 else terms.least[offer]
+    room = min(terms.room[offer, slot], terms.plan_room[offer])
+    most = np.floor(room / terms.pack[offer]) * terms.pack[offer]
+    keep = 1 - terms.loss[offer] * slots.loses[product, slot]
+    smallest = units
     best = Choice(0.0, 0.0, 0.0)
-    while units <= most:
-        gain = _relief(
+    while 0 < units <= most:
+        cost = line_price(terms.tiers, offer, base, bought + units)
+        money = (bought + units) * cost - before
+        if money > price.most_money and units > smallest:  # the smallest line always may be
+            break
+        value, left = _relief(
             unserved,
-            taken,
             product,
             slots.start[slot],
             slots.until[product, slot],
             units * terms.fill[offer],
-            cost,
-            terms.loss[offer] * slots.loses[product, slot],
             False,
         )
-        gain -= units * cost * price.of_money
-        rate = gain / max(units * cost, 1e-9)
+        gain = value - money * terms.fill[offer] + left * cost * keep - money * price.of_money
+        rate = gain / max(money, 1e-9)
         if rate > best.rate or (best.rate > 0 and rate > NEAR_BEST * best.rate):
             best = Choice(rate, units, gain)
-        if units * terms.fill[offer] > enough or units == most:
-            break
-        units = min(2 * units, most)
+        larger = _next_size(terms, offer, bought, units, enough)
+        units = min(larger, most) if units < most else 0.0
     return best
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
+def _dearest(unserved: Unserved, slots: Slots, product: int) -> Array:
+    """[T] greatest value per unit of the orders that come in each hour; 0 = none comes."""
+    dearest = np.zeros(len(slots.start))
+    for order in range(unserved.bounds[product, 0], unserved.bounds[product, -1]):
+        if not unserved.taken[order]:
+            slot = max(np.searchsorted(slots.start, unserved.at[order], side="right") - 1, 0)
+            value = unserved.value[order] / unserved.quantity[order]
+            dearest[slot] = max(dearest[slot], value)
+    return dearest
+
+
+@numba.njit(cache=True, nogil=True)
+def _bound_returns(
+    unserved: Unserved, slots: Slots, terms: Terms, product: int, rate: Array
+) -> None:
+    """Lower the bounds on returns [offers × T] to what the dearest order in reach allows.
+
+    An hour without orders is no better than a later one and gets 0, unless that one is full: then
+    it may stock up for it.
+    """
+    times = len(slots.start)
+    dearest = _dearest(unserved, slots, product)
+    first, last = terms.starts[product], terms.starts[product + 1]
+    for place in range(first, last):
+        offer = terms.rows[place]
+        cheapest = line_price(terms.tiers, offer, terms.unit_cost[offer], np.inf)
+        wanted = False
+        for slot in range(times - 1, -1, -1):
+            wanted = wanted or dearest[slot] > 0
+            cell = (place - first) * times + slot
+            if not wanted or terms.room[offer, slot] < terms.pack[offer]:
+                rate[cell] = 0.0
+                continue
+            wanted = False
+            reach, later = 0.0, slot
+            while later < times and slots.start[later] < slots.until[product, slot]:
+                reach = max(reach, dearest[later])
+                later += 1
+            most = terms.fill[offer] * (reach / max(cheapest, 1e-9) - 1)
+            rate[cell] = min(rate[cell], max(most, 0.0))
+
+
+@numba.njit(cache=True, nogil=True)
 def _price_product(
     unserved: Unserved,
     slots: Slots,
     terms: Terms,
     price: Price,
-    taken: Array,
     product: int,
+    returns: Array,
     blocks: Array,
 ) -> int:
     """Fill `blocks` [most_blocks, 5] with one product's, best return first; how many.
 
     Lazy greedy: taking orders can only lower the return of other blocks, so a return computed
-    earlier is an upper bound and is computed anew only when it comes out on top.
+    earlier is an upper bound and is computed anew only when it comes out on top. Those of the
+    round before are bounds too, a little raised.
     """
     first, last = terms.starts[product], terms.starts[product + 1]
     begin, end = unserved.bounds[product, 0], unserved.bounds[product, -1]
     times = len(slots.start)
     futures = unserved.bounds.shape[1] - 1
     enough = unserved.quantity[begin:end].sum() / futures * 2 + 1
-    rate = np.zeros((last - first) * times)
-    for order in range(begin, end):  # an hour without orders is no better than a later one
-        slot = np.searchsorted(slots.start, unserved.at[order], side="right") - 1
-        rate[max(slot, 0) :: times] = np.inf
-    units = np.zeros(len(rate))
-    gain = np.zeros(len(rate))
-    fresh = np.zeros(len(rate), dtype=np.bool_)
+    size = (last - first) * times
+    rate, units, gain = np.zeros(size), np.zeros(size), np.zeros(size)
+    fresh = np.zeros(size, dtype=np.bool_)
+    for place in range(first, last):
+        rate[(place - first) * times : (place - first + 1) * times] = returns[terms.rows[place]]
+    known = rate.copy()
+    _bound_returns(unserved, slots, terms, product, rate)
     count = 0
     while count < price.most_blocks:
         cell = int(np.argmax(rate))
-        offer, slot = first + cell // times, cell % times
+        offer, slot = terms.rows[first + cell // times], cell % times
         if rate[cell] <= price.floor:
             break
         if not fresh[cell]:
-            choice = _best_block(unserved, slots, terms, taken, product, offer, slot, enough, price)
+            choice = _best_block(unserved, slots, terms, product, offer, slot, enough, price)
             rate[cell], units[cell], gain[cell] = choice
+            if count == 0:
+                known[cell] = STALE * choice.rate
             fresh[cell] = True
             continue
-        _relief(
-            unserved,
-            taken,
-            product,
-            slots.start[slot],
-            slots.until[product, slot],
-            units[cell] * terms.fill[offer],
-            terms.unit_cost[offer],
-            0.0,
-            True,
-        )
+        amount = units[cell] * terms.fill[offer]
+        until = slots.until[product, slot]
+        _relief(unserved, product, slots.start[slot], until, amount, True)
         blocks[count, 0], blocks[count, 1], blocks[count, 2] = offer, slot, units[cell]
-        blocks[count, 3], blocks[count, 4] = gain[cell], units[cell] * terms.unit_cost[offer]
+        before = line_money(terms.tiers, offer, terms.unit_cost[offer], terms.bought[offer, slot])
         terms.bought[offer, slot] += units[cell]
+        after = line_money(terms.tiers, offer, terms.unit_cost[offer], terms.bought[offer, slot])
+        blocks[count, 3], blocks[count, 4] = gain[cell], after - before
         terms.room[offer, slot] -= units[cell]
         terms.plan_room[offer] -= units[cell]
         count += 1
         fresh[:] = False
         if slot > 0 and terms.room[offer, slot] < terms.pack[offer]:
             rate[cell - 1] = np.inf  # the hour is full: the hour before may stock up for it
+            known[cell - 1] = np.inf
+    for place in range(first, last):
+        returns[terms.rows[place]] = known[(place - first) * times : (place - first + 1) * times]
     return count
 
 
-@numba.njit(cache=True)
-def price_blocks(unserved: Unserved, slots: Slots, terms: Terms, price: Price) -> Array:
+@numba.njit(cache=True, nogil=True)
+def _price_some(
+    unserved: Unserved,
+    slots: Slots,
+    terms: Terms,
+    price: Price,
+    returns: Array,
+    products: Array,
+) -> Array:
+    blocks = np.empty((len(products) * price.most_blocks, 5))
+    count = 0
+    for product in products:
+        wanted = unserved.bounds[product, -1] > unserved.bounds[product, 0]
+        if wanted and terms.starts[product + 1] > terms.starts[product]:
+            room = blocks[count:]
+            count += _price_product(unserved, slots, terms, price, product, returns, room)
+    return blocks[:count].copy()
+
+
+def price_blocks(
+    unserved: Unserved,
+    slots: Slots,
+    terms: Terms,
+    price: Price,
+    returns: Array,
+    *,
+    every: int = 1,
+) -> Array:
     """Blocks worth adding, product by product, best return first.
 
-    `room`, `plan_room` and `bought` of the terms are drawn down as blocks are found: pass copies.
+    `taken` of the orders and `room`, `plan_room` and `bought` of the terms are drawn down as blocks
+    are found: pass copies.
+
+    Parameters
+    ----------
+    returns
+        [O, T] upper bounds on the return of a first block, inf = not known; renewed in place.
+    every
+        Look at every n-th product only.
 
     Returns
     -------
     [B, 5] offer, slot, units, gain, money; products in table order.
     """
-    products = len(unserved.bounds)
-    blocks = np.empty((products * price.most_blocks, 5))
-    taken = np.zeros(len(unserved.at), dtype=np.bool_)
-    count = 0
-    for product in range(products):
-        wanted = unserved.bounds[product, -1] > unserved.bounds[product, 0]
-        if wanted and terms.starts[product + 1] > terms.starts[product]:
-            count += _price_product(unserved, slots, terms, price, taken, product, blocks[count:])
-    return blocks[:count]
+    products = np.arange(0, len(unserved.bounds), every)
+    orders = unserved.bounds[products, -1]
+    share = np.linspace(0, orders[-1] if len(orders) else 0, THREADS + 1)[1:-1]
+    with ThreadPoolExecutor(THREADS) as pool:
+        parts = [
+            pool.submit(_price_some, unserved, slots, terms, price, returns, some)
+            for some in np.split(products, np.searchsorted(orders, share))
+        ]
+        return np.concatenate([part.result() for part in parts])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -96,10 +97,24 @@ class Market:
     def line_cost(self, offer: Array, units: Array) -> Array:
         """Unit price [L] of lines of `units` [L] at `offer` [L], tiers considered (all-units)."""
         cost = self.unit_cost[offer].astype(float)
-        for row in np.flatnonzero(np.isin(self.tier_offer, offer)):
-            reached = (offer == self.tier_offer[row]) & (units >= self.tier_min_qty[row])
-            cost = np.where(reached, np.minimum(cost, self.tier_unit_cost[row]), cost)
+        starts, least, price = self.tiers
+        for step in range(int(np.diff(starts).max(initial=0))):
+            row = starts[offer] + step
+            known = row < starts[offer + 1]
+            row = np.where(known, row, 0)
+            reached = known & (units >= least[row])
+            cost = np.where(reached, np.minimum(cost, price[row]), cost)
         return cost
+
+    @cached_property
+    def tiers(self) -> tuple[Array, Array, Array]:
+        """Tiers of offer o are rows starts[o]:starts[o + 1] of least units [J] and prices [J].
+
+        Sorted by units; starts is [O + 1].
+        """
+        order = np.lexsort((self.tier_min_qty, self.tier_offer))
+        starts = np.searchsorted(self.tier_offer[order], np.arange(len(self.unit_cost) + 1))
+        return starts, self.tier_min_qty[order], self.tier_unit_cost[order]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 
-from planning.pricing import Unserved, waiting_behind
+from planning.pricing import THREADS, Unserved, waiting_behind
 from planning.problem import Array, Market, Orders, Plan
 from planning.replay import FILL_CONCENTRATION, Lots
 from planning.spot import SpotMarket, service_noise
@@ -56,11 +57,34 @@ class Simulator:
     def __init__(self, market: Market, futures: Sequence[Future], committed: Plan) -> None:
         self.market, self.futures, self.committed = market, futures, committed
         self.spot = SpotMarket(market)
+        self.order, self.bounds = self._by_product()
+        self.at = np.concatenate([future.orders.at for future in futures])[self.order]
+        quantity = np.concatenate([future.orders.quantity for future in futures])
+        self.quantity = quantity[self.order]
+
+    def _by_product(self) -> tuple[Array, Array]:
+        """The orders of all futures, one after the other, sorted by product, future and instant.
+
+        Returns
+        -------
+        [M] rows, and [N, K + 1] edges: a product's orders of future k are edges[k]:edges[k + 1].
+        """
+        products, futures = len(self.market.product_ids), len(self.futures)
+        small = np.uint16 if products <= 2**16 else np.int32  # sorted by radix
+        product = np.concatenate([future.orders.product for future in self.futures])
+        order = np.argsort(product.astype(small), kind="stable")
+        count = np.stack(
+            [np.bincount(future.orders.product, minlength=products) for future in self.futures],
+            axis=1,
+        )
+        edges = np.append(0, np.cumsum(count))
+        return order, edges[np.arange(products)[:, None] * futures + np.arange(futures + 1)]
 
     def serve(self, plan: Plan) -> list[Outcome]:
         """One outcome a future."""
         every = plan.joined(self.committed)
-        return [self._serve(every, future) for future in self.futures]
+        with ThreadPoolExecutor(THREADS) as pool:
+            return list(pool.map(lambda future: self._serve(every, future), self.futures))
 
     def _serve(self, plan: Plan, future: Future) -> Outcome:
         orders, market = future.orders, self.market
@@ -82,34 +106,14 @@ class Simulator:
         return Outcome(minutes=minutes, source=source, spared=spared)
 
     def unserved(self, outcomes: Sequence[Outcome], minute_price: float) -> Unserved:
-        """The spot orders of all futures with their values, ready for pricing."""
-        market, parts = self.market, []
-        for number, (future, outcome) in enumerate(zip(self.futures, outcomes, strict=True)):
-            spot = np.flatnonzero(outcome.source >= 0)
-            quantity = future.orders.quantity[spot]
-            price = market.spot_unit_cost[outcome.source[spot]] * quantity
-            parts.append(
-                (
-                    future.orders.product[spot],
-                    np.full(len(spot), number),
-                    future.orders.at[spot],
-                    quantity,
-                    outcome.spared[spot] * minute_price + price,
-                )
-            )
-        columns: list[Array] = [np.concatenate(column) for column in zip(*parts, strict=True)]
-        product, future_number, at, quantity, value = columns
-        # futures follow one another, each by time: a stable sort keeps that within products
-        small = np.uint16 if len(market.product_ids) <= 2**16 else np.int32  # sorted by radix
-        by_product = np.argsort(product.astype(small), kind="stable")
-        futures = len(self.futures)
-        keys = product[by_product].astype("int64") * futures + future_number[by_product]
-        products = len(market.product_ids)
-        edges = np.searchsorted(keys, np.arange(products * futures + 1))
-        bounds = edges[np.arange(products)[:, None] * futures + np.arange(futures + 1)]
+        """The orders of all futures with the values of those on spot, ready for pricing."""
+        source = np.concatenate([outcome.source for outcome in outcomes])[self.order]
+        spared = np.concatenate([outcome.spared for outcome in outcomes])[self.order]
+        price = np.append(self.market.spot_unit_cost, [0.0, 0.0])[source]  # 0: not on spot
         return Unserved(
-            at=at[by_product],
-            quantity=quantity[by_product],
-            value=value[by_product],
-            bounds=bounds,
+            at=self.at,
+            quantity=self.quantity,
+            value=spared * minute_price + price * self.quantity,
+            taken=source < 0,
+            bounds=self.bounds,
         )

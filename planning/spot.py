@@ -28,7 +28,7 @@ def group_starts(group: Array, groups: int) -> Array:
     return np.searchsorted(group, np.arange(groups + 1)).astype("int64")
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def _occupy(free: Array, first: int, size: int, until: float) -> None:
     """Replace the soonest free channel of the heap free[first:first+size] by `until`."""
     hole = 0
@@ -45,7 +45,7 @@ def _occupy(free: Array, first: int, size: int, until: float) -> None:
     free[first + hole] = until
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def _take(
     left: Array, since: Array, until: Array, head: Array, product: int, end: int, t: float, q: int
 ) -> bool:
@@ -72,7 +72,7 @@ def _take(
     return True
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def _serve(
     at: Array,
     product: Array,
