@@ -222,4 +222,5 @@ def base_stock(
     )
     rate = saved / np.maximum(missing * cost, 1 / MANY)
     allocation.add(_blocks(allocation, periods, missing, rate, money), limits.working_capital)
-    return allocation.kept().plan()
+    allocation.keep_shares()
+    return allocation.plan()
