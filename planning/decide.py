@@ -24,7 +24,7 @@ from planning.workspace import Workspace
 
 RECENT_DAYS = 56  # of history that tell the sizes of orders
 PATHS = 64  # sample paths of a forecast
-FUTURES = (8, 16)  # of them that the plan is made for: the fewest, the most
+FUTURES = (8, 32)  # of them that the plan is made for: the fewest, the most
 SAMPLED_ORDERS = 2_500_000  # that all futures together should not exceed
 STREAMS = 3  # number of this purpose among the seed's; optimise has 1 and 2
 

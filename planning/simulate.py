@@ -13,6 +13,8 @@ from planning.problem import Array, Market, Orders, Plan
 from planning.replay import FILL_CONCENTRATION, Lots
 from planning.spot import SpotMarket, service_noise
 
+EXTREME = 2.0  # a future with more delay than this many times the median is damped to it
+
 
 @dataclass(frozen=True, kw_only=True)
 class Future:
@@ -61,6 +63,19 @@ class Simulator:
         self.at = np.concatenate([future.orders.at for future in futures])[self.order]
         quantity = np.concatenate([future.orders.quantity for future in futures])
         self.quantity = quantity[self.order]
+        self.damping = self._damping()
+
+    def _damping(self) -> Array:
+        """[K] weight of each future's minutes, so that a single disaster doesn't make the plan."""
+        delay = np.array(
+            [
+                np.nansum(outcome.minutes * future.weight)
+                for outcome, future in zip(self.serve(Plan.empty()), self.futures, strict=True)
+            ]
+        )
+        most = EXTREME * np.median(delay)
+        share = np.divide(most, delay, out=np.ones(len(delay)), where=delay > 0)
+        return np.asarray(np.minimum(1.0, share))
 
     def _by_product(self) -> tuple[Array, Array]:
         """The orders of all futures, one after the other, sorted by product, future and instant.
@@ -108,12 +123,13 @@ class Simulator:
     def unserved(self, outcomes: Sequence[Outcome], minute_price: float) -> Unserved:
         """The orders of all futures with the values of those on spot, ready for pricing."""
         source = np.concatenate([outcome.source for outcome in outcomes])[self.order]
-        spared = np.concatenate([outcome.spared for outcome in outcomes])[self.order]
+        minutes = zip(outcomes, self.damping, strict=True)
+        spared = np.concatenate([outcome.spared * weight for outcome, weight in minutes])
         price = np.append(self.market.spot_unit_cost, [0.0, 0.0])[source]  # 0: not on spot
         return Unserved(
             at=self.at,
             quantity=self.quantity,
-            value=spared * minute_price + price * self.quantity,
+            value=spared[self.order] * minute_price + price * self.quantity,
             taken=source < 0,
             bounds=self.bounds,
         )
