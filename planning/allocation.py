@@ -146,7 +146,7 @@ class Allocation:
         money = units * self.market.line_cost(offer, units)
         supplier = self.market.offer_supplier[offer]
         own = np.bincount(supplier, money, minlength=len(self.market.supplier_ids))
-        return np.asarray(own + self.committed_money)
+        return np.asarray(own + self.committed_money, dtype=float)
 
     def room(self) -> Array:
         """[O, T] units that may still be added."""

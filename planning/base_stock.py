@@ -123,7 +123,7 @@ class _OnHand:
 
     def missing(self, periods: Periods, level: Array, direct: Array) -> tuple[Array, Array]:
         """Units [I] there before an order, and units to order to reach `level` [I]."""
-        wanted = np.zeros_like(self.due)
+        wanted: Array = np.zeros(self.due.shape)  # due may be of whole numbers
         wanted[periods.product, periods.number] = level
         stock, have = self.stock.copy(), np.zeros_like(wanted)
         for number in range(wanted.shape[1]):
