@@ -99,7 +99,8 @@ def _undo_blocks(
 class Allocation:
     """The plan in the making: units per offer and slot, and the room that is left."""
 
-    def __init__(self, market: Market, limits: Limits) -> None:
+    def __init__(self, market: Market, limits: Limits, money_cost: Array | float = 0.0) -> None:
+        """Start empty; `money_cost` [S] is what committing one unit of money costs."""
         self.market, self.limits = market, limits
         self.starts = slot_starts(market, limits)
         self.units = np.zeros((len(market.unit_cost), len(self.starts)))
@@ -110,9 +111,11 @@ class Allocation:
         self.least = np.ceil(np.maximum(market.min_order_qty, 1) / pack) * pack
         self.share = np.minimum(market.max_share, 1.0)
         self.supplier_cap = np.minimum(market.credit_limit, self.share * limits.working_capital)
+        self.money_cost = np.broadcast_to(money_cost, self.share.shape)
         self.tiers = Tiers(*market.tiers)
         self.committed_units, self.committed_money = self._committed()
-        self.added = np.empty((0, 3))  # offer, slot, units of every block, in the order of adding
+        self.previous = np.zeros(self.units.shape)  # units of the plan before this one
+        self.added = np.empty((0, 5))  # every block, in the order of adding, see `add`
 
     def _until(self) -> Array:
         """[N, T] instant at which a product's units of a slot are gone."""
@@ -126,6 +129,21 @@ class Allocation:
         ready = self.limits.as_of + self.market.lead_time
         licence = self.market.qualified_until[self.market.offer_supplier]
         return (self.starts >= ready[:, None]) & (self.starts < licence[:, None])
+
+    def stay_near(self, previous: Plan, freeze: float) -> None:
+        """Prefer the lines of the previous plan; keep those to be ordered before `freeze`.
+
+        A line that the rules don't allow any more is forgotten.
+        """
+        slot = np.searchsorted(self.starts, previous.available_from)
+        inside = slot < len(self.starts)
+        inside[inside] = self.starts[slot[inside]] == previous.available_from[inside]
+        offer, slot, units = previous.offer[inside], slot[inside], previous.units[inside]
+        np.add.at(self.previous, (offer, slot), units)
+        frozen = previous.order_by[inside] < freeze
+        none = np.zeros(int(frozen.sum()))
+        lines = np.stack([offer[frozen], slot[frozen], units[frozen], none, none], axis=1)
+        self.add(lines.astype(float), np.inf)
 
     def _committed(self) -> tuple[Array, Array]:
         """Units [O, T] that become ready in each slot's hour, money [S], of committed lines."""
@@ -172,6 +190,7 @@ class Allocation:
             starts=group_starts(market.offer_product[self.by_product], len(market.product_ids)),
             rows=self.by_product,
             unit_cost=market.unit_cost,
+            money_cost=self.money_cost[market.offer_supplier],
             fill=market.fill_rate,
             loss=market.loss_rate,
             least=self.least,
@@ -179,6 +198,7 @@ class Allocation:
             plan_room=self.plan_room(),
             room=np.where(credit_left[:, None], self.room(), 0.0),
             bought=self.units.copy(),
+            previous=self.previous,
             tiers=self.tiers,
         )
 
@@ -211,11 +231,20 @@ class Allocation:
             money,
             strict,
         )
-        self.added = np.concatenate([self.added, blocks[rows, :3]])
+        self.added = np.concatenate([self.added, blocks[rows]])
         return len(rows), float(last)
 
-    def keep_shares(self) -> bool:
-        """Take back what is above its supplier's share of all that is committed; True = some was.
+    def mean_return(self) -> float:
+        """Gain per money of all blocks so far."""
+        return float(self.added[:, 3].sum() / max(self.added[:, 4].sum(), 1e-9))
+
+    def over_share(self) -> bool:
+        """Whether a supplier has more than its share of all that is committed."""
+        money = self.money()
+        return bool(self._over(money, self.share * money.sum()).any())
+
+    def keep_shares(self) -> None:
+        """Take back what is above its supplier's share of all that is committed.
 
         The most money that the wanted amounts allow is the largest fixed point of
         total = Σ min(wanted, share × total); what is above goes, the last added first.
@@ -225,14 +254,11 @@ class Allocation:
         while before - total > 1e-9 * total:
             allowed = np.maximum(self.share * total, self.committed_money)
             before, total = total, np.minimum(money, allowed).sum()
-        undone = False
         target = self.share * total
         while self._over(money, self.share * money.sum()).any():
-            undone = True
             target = np.minimum(target, self.share * money.sum())
             self._undo(np.where(self._over(money, target), target, np.inf))
             money = self.money()
-        return undone
 
     def _over(self, money: Array, target: Array) -> Array:
         """[S] True where a supplier has more than its target and some of it can be taken back."""

@@ -27,6 +27,7 @@ from planning.simulate import Future, Simulator, futures_of
 YEAR = 365 * DAY
 ROUNDS = 16  # slices of the money
 BLOCKS_PER_ROUND = 24  # of one product
+SHARE_TRIES = 6  # growths before what is above its supplier's share is taken back
 SAMPLE = 200  # products that tell the first round what to expect
 FLOOR_SHARE = 0.5  # of the last round's marginal return: blocks below it are not even priced
 URGENCIES = (1.0, 0.1, 0.01)  # price of a minute, in mean order values, while the target is missed
@@ -104,7 +105,6 @@ def _add_slice(
     unserved: Unserved,
     *,
     money: float,
-    money_cost: float,
     floor: float,
     returns: Array,
     strict: bool = False,
@@ -115,16 +115,14 @@ def _add_slice(
         unserved,
         allocation.slots(),
         allocation.terms(),
-        Price(money_cost, floor, min(money, left), BLOCKS_PER_ROUND),
+        Price(floor, min(money, left), BLOCKS_PER_ROUND),
         returns,
     )
     product = allocation.market.offer_product[blocks[:, 0].astype("int64")]
     return allocation.add(blocks[_by_return(blocks, product)], money, strict=strict)
 
 
-def _first_floor(
-    allocation: Allocation, unserved: Unserved, money: float, money_cost: float
-) -> float:
+def _first_floor(allocation: Allocation, unserved: Unserved, money: float) -> float:
     """Least return that a slice of the money should earn, by a sample of the products."""
     every = len(unserved.bounds) // SAMPLE
     if every < 2:
@@ -133,7 +131,7 @@ def _first_floor(
         unserved._replace(taken=unserved.taken.copy()),
         allocation.slots(),
         allocation.terms(),
-        Price(money_cost, 0.0, money, BLOCKS_PER_ROUND),
+        Price(0.0, money, BLOCKS_PER_ROUND),
         np.full(allocation.units.shape, np.inf),
         every=every,
     )
@@ -152,34 +150,72 @@ def grow(
     minute_price: float,
     money_cost: float,
     progress: Progress,
+    previous: Plan | None = None,
+    freeze: float = 0.0,
 ) -> Allocation:
-    """The plan that relieves the futures best when a minute is worth `minute_price`."""
-    allocation = Allocation(simulator.market, limits)
-    floor, strict = 0.0, False
+    """The plan that relieves the futures best when a minute is worth `minute_price`.
+
+    A supplier's share is one of what the plan commits, which is known only in the end. Where it
+    turns out too small the plan grows again, money at that supplier dearer and at others cheaper:
+    with multipliers μ of money_s ≤ share_s Σ money, a unit of money at s costs μ_s − Σ share μ.
+    """
+
+    def rounds(allocation: Allocation, *, strict: bool = False) -> None:
+        _grow(
+            allocation,
+            simulator,
+            minute_price=minute_price,
+            progress=progress,
+            strict=strict,
+        )
+
+    share = np.minimum(simulator.market.max_share, 1.0)
+    dearer = np.zeros(len(share))
+    for number in range(SHARE_TRIES):
+        allocation = Allocation(simulator.market, limits, money_cost + dearer - share @ dearer)
+        if previous is not None:
+            allocation.stay_near(previous, limits.as_of + freeze)
+        rounds(allocation)
+        money = allocation.money()
+        if not allocation.over_share():
+            return allocation
+        over = np.clip(money / np.maximum(share * money.sum(), 1e-9) - 1, -1, 1)
+        step = allocation.mean_return() / np.sqrt(number + 1)
+        dearer = np.maximum(dearer + step * over, 0.0)
+    allocation.keep_shares()
+    rounds(allocation, strict=True)  # the money set free goes where every share holds
+    allocation.keep_shares()
+    return allocation
+
+
+def _grow(
+    allocation: Allocation,
+    simulator: Simulator,
+    *,
+    minute_price: float,
+    progress: Progress,
+    strict: bool,
+) -> None:
+    """Add slices of the money, round by round, until nothing is worth adding."""
+    floor = 0.0
     returns = np.full(allocation.units.shape, np.inf)
-    money = limits.working_capital / ROUNDS
-    for number in range(3 * ROUNDS):
+    money = allocation.limits.working_capital / ROUNDS
+    for number in range(2 * ROUNDS):
         unserved = simulator.unserved(simulator.serve(allocation.plan()), minute_price)
         if number == 0:
-            floor = _first_floor(allocation, unserved, money, money_cost)
+            floor = _first_floor(allocation, unserved, money)
         added, last = _add_slice(
             allocation,
             unserved,
             money=money,
-            money_cost=money_cost,
             floor=floor,
             returns=returns,
             strict=strict,
         )
         progress("plan", min((number + 1) / ROUNDS, 1.0))
         if not added and floor == 0.0:
-            if strict or not allocation.keep_shares():
-                break
-            strict = True  # the money set free goes where every share holds
-            returns[:] = np.inf
+            break
         floor = last * FLOOR_SHARE if added else 0.0
-    allocation.keep_shares()
-    return allocation
 
 
 def _by_hour(at: Array, minutes: Array, starts: Array) -> Array:
@@ -249,11 +285,23 @@ def solve(
     *,
     seed: int,
     progress: Progress = lambda *_: None,
+    previous: Plan | None = None,
+    freeze: float = 0.0,
 ) -> Solution:
     """The plan for sampled streams of orders (or, with the true stream, perfect foresight).
 
     While the target share is missed, minutes go before money, as far as the expected spend stays
     at or below that of buying everything on demand; then a minute is worth its delay cost.
+
+    Parameters
+    ----------
+    streams
+        Sampled orders of the horizon, each as likely as the next.
+    previous
+        A plan not yet ordered, to stay near to: one of its units is given up only for one that
+        returns half as much again. What is ordered already belongs in `limits.committed`.
+    freeze
+        Seconds from as-of; lines of `previous` to be ordered in that time are kept as they are.
     """
     started = time.perf_counter()
     futures = futures_of(market, streams, aims.weights(), stream(seed, CHANCES))
@@ -267,6 +315,8 @@ def solve(
             minute_price=minute_price,
             money_cost=money_cost,
             progress=progress,
+            previous=previous,
+            freeze=freeze,
         )
         plan = allocation.plan()
         predicted = expect(market, futures, plan, limits, aims, seed)
