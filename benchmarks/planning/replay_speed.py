@@ -13,8 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from planning.comparison import order_rows
-from planning.decide import limits_of
+from planning.decide import limits_of, order_rows
 from planning.market import make_market
 from planning.policies import last_week
 from planning.problem import Market, Orders, Plan, market, orders
