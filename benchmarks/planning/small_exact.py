@@ -1,0 +1,77 @@
+"""Our plans of small instances beside a monolithic mixed-integer program."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from instances import KINDS, Instance, instance
+from milp import Model, plan_of, replayed, units_of
+
+from planning.optimise import solve
+from planning.problem import lines
+from planning.rules import violations
+
+SECONDS = 20.0  # the program's time limit
+GAP = 5e-4  # relative gap at which it may stop: its bound is what counts
+
+
+def compare(given: Instance, *, seconds: float = SECONDS) -> dict[str, object]:
+    """One row: objectives of both plans, on the program's ruler and replayed, and the gap."""
+    started = time.perf_counter()
+    ours = solve(given.market, given.streams, given.limits, given.aims, seed=given.seed)
+    took = time.perf_counter() - started
+    started = time.perf_counter()
+    model = Model(given, ours.plan)
+    answer = model.solve(seconds=seconds, gap=GAP)
+    exact = plan_of(given, answer.units)
+    for plan in (ours.plan, exact):
+        broken = violations(lines(plan, given.market, ["so"] * len(plan)), given.market, given.limits)
+        if broken:
+            raise RuntimeError(f"{given.kind}, seed {given.seed}: {broken[0]}")
+    solved = time.perf_counter() - started
+    worth = model.worth(units_of(given, ours.plan))
+    return {
+        "kind": given.kind,
+        "seed": given.seed,
+        "orders": round(np.mean([len(orders) for orders in given.streams])),
+        "reactive": model.reactive,
+        "ours": worth,
+        "milp": answer.objective,
+        "bound": answer.bound,
+        "gap": (worth - answer.bound) / worth,
+        "milp_gap": (answer.objective - answer.bound) / answer.objective,
+        "ours_replayed": replayed(given, ours.plan),
+        "milp_replayed": replayed(given, exact),
+        "ours_money": float((ours.plan.units * ours.plan.unit_cost).sum()),
+        "milp_money": float((exact.units * exact.unit_cost).sum()),
+        "ours_lines": len(ours.plan),
+        "milp_lines": len(exact),
+        "ours_seconds": took,
+        "milp_seconds": solved,
+    }
+
+
+def measure(seeds: Sequence[int], kinds: Sequence[str] = tuple(KINDS)) -> pd.DataFrame:
+    """Rows of every kind and seed."""
+    rows = []
+    for kind in kinds:
+        for seed in seeds:
+            rows.append(compare(instance(kind, seed)))
+            row = rows[-1]
+            print(
+                f"{kind:22} {seed} gap {row['gap']:.4%} milp's {row['milp_gap']:.4%} "
+                f"replayed {row['ours_replayed'] / row['milp_replayed'] - 1:+.4%} "
+                f"won {1 - (row['ours'] - row['bound']) / max(row['reactive'] - row['bound'], 1e-9):.1%} "
+                f"of {1 - row['bound'] / row['reactive']:.2%}; money {row['ours_money']:.0f} {row['milp_money']:.0f}"
+                f" lines {row['ours_lines']} {row['milp_lines']}; {row['ours_seconds']:.1f} s, "
+                f"{row['milp_seconds']:.1f} s",
+                flush=True,
+            )
+    return pd.DataFrame(rows)
+
+
+if __name__ == "__main__":
+    measure(range(3))
