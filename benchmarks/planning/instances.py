@@ -33,6 +33,41 @@ class Instance:
     aims: Aims
 
 
+def single(**changes: Array) -> Market:
+    """One code product of one supplier whose channels never fill; every term changeable."""
+    terms: dict[str, object] = {
+        "tz": "Asia/Shanghai",
+        "product_ids": np.array(["p0"], dtype=object),
+        "direct": np.array([False]),
+        "shelf_life": np.array([30 * DAY]),
+        "supplier_ids": np.array(["s0"], dtype=object),
+        "qualified_until": np.array([AS_OF + 365 * DAY]),
+        "max_share": np.array([np.inf]),
+        "credit_limit": np.array([np.inf]),
+        "channels": np.array([PLENTY]),
+        "offer_supplier": np.array([0]),
+        "offer_product": np.array([0]),
+        "unit_cost": np.array([10.0]),
+        "spot_unit_cost": np.array([10.5]),
+        "min_order_qty": np.array([1]),
+        "pack_size": np.array([1]),
+        "lead_time": np.array([0.0]),
+        "max_units": np.array([np.inf]),
+        "max_units_per_hour": np.array([np.inf]),
+        "fill_rate": np.array([1.0]),
+        "spot_minutes": np.array([3.0]),
+        "loss_rate": np.array([0.1]),
+        "tier_offer": np.empty(0, dtype="int64"),
+        "tier_min_qty": np.empty(0),
+        "tier_unit_cost": np.empty(0),
+        "stock_product": np.empty(0, dtype="int64"),
+        "stock_supplier": np.empty(0, dtype="int64"),
+        "stock_units": np.empty(0, dtype="int64"),
+        "stock_expires": np.empty(0),
+    }
+    return Market(**(terms | changes))  # type: ignore[arg-type]
+
+
 def _base(rng: np.random.Generator, products: int, suppliers: int) -> Market:
     """Codes that outlive the horizon; every product has two offers; no rule binds."""
     picked = [np.sort(rng.permutation(suppliers)[:2]) for _ in range(products)]
@@ -41,8 +76,7 @@ def _base(rng: np.random.Generator, products: int, suppliers: int) -> Market:
     offers = len(product)
     price = rng.uniform(5, 50, products)[product]
     unit_cost = price * rng.uniform(0.96, 1.0, offers)
-    return Market(
-        tz="Asia/Shanghai",
+    return single(
         product_ids=np.array([f"p{n}" for n in range(products)], dtype=object),
         direct=np.zeros(products, dtype=bool),
         shelf_life=np.full(products, 30 * DAY),
@@ -63,13 +97,6 @@ def _base(rng: np.random.Generator, products: int, suppliers: int) -> Market:
         fill_rate=np.ones(offers),
         spot_minutes=rng.uniform(2, 8, offers),
         loss_rate=rng.uniform(0.02, 0.2, offers),
-        tier_offer=np.empty(0, dtype="int64"),
-        tier_min_qty=np.empty(0),
-        tier_unit_cost=np.empty(0),
-        stock_product=np.empty(0, dtype="int64"),
-        stock_supplier=np.empty(0, dtype="int64"),
-        stock_units=np.empty(0, dtype="int64"),
-        stock_expires=np.empty(0),
     )
 
 

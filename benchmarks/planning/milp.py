@@ -69,7 +69,9 @@ def groups_of(instance: Instance) -> Groups:
     for number, orders in enumerate(instance.streams):
         hour = (orders.at - instance.limits.as_of) // HOUR
         weight = weights[orders.segment]
-        rows.append(np.stack([np.full(len(hour), number), orders.product, hour, orders.quantity, weight]))
+        rows.append(
+            np.stack([np.full(len(hour), number), orders.product, hour, orders.quantity, weight])
+        )
     alike, count = np.unique(np.concatenate(rows, axis=1), axis=1, return_counts=True)
     future, product, hour, quantity = alike[:4].astype("int64")
     return Groups(
@@ -224,15 +226,21 @@ class Model:
         none, free = np.zeros(len(line)), np.full(len(line), np.inf)
         self.rows.add([(line, self.packs, cells.pack), (line, self.on, -cells.least)], none, free)
         self.rows.add([(line, self.packs, cells.pack), (line, self.on, -cells.most)], -free, none)
-        _, place = np.unique(cells.offer * hours_of(self.instance) + cells.slot, return_inverse=True)
+        _, place = np.unique(
+            cells.offer * hours_of(self.instance) + cells.slot, return_inverse=True
+        )
         ones = np.ones(place.max() + 1)
         self.rows.add([(place, self.on, np.array(1.0))], -np.inf * ones, ones)
         capped = market.max_units
-        self.rows.add([(cells.offer, self.packs, cells.pack)], -np.inf * np.ones(len(capped)), capped)
+        self.rows.add(
+            [(cells.offer, self.packs, cells.pack)], -np.inf * np.ones(len(capped)), capped
+        )
         money = cells.price * cells.pack
         supplier = market.offer_supplier[cells.offer]
         credit = market.credit_limit
-        self.rows.add([(0 * line, self.packs, money)], np.zeros(1), np.array([limits.working_capital]))
+        self.rows.add(
+            [(0 * line, self.packs, money)], np.zeros(1), np.array([limits.working_capital])
+        )
         self.rows.add([(supplier, self.packs, money)], -np.inf * np.ones(len(credit)), credit)
         share = np.minimum(market.max_share, 1.0)
         for row in np.flatnonzero(share < 1):
@@ -260,9 +268,7 @@ class Model:
         cell = (self.future * products + of_product) * hours + self.hour
         taken = (groups.future * products + groups.product) * hours + groups.hour
         none = np.zeros(futures * products * hours)
-        self.rows.add(
-            [(cell, self.used, each), (taken, self.served, -groups.quantity)], none, none
-        )
+        self.rows.add([(cell, self.used, each), (taken, self.served, -groups.quantity)], none, none)
 
     def _no_dearer(self) -> None:
         """Expected spend is at most that of buying everything on demand: the planner's own rule."""

@@ -28,7 +28,9 @@ def compare(given: Instance, *, seconds: float = SECONDS) -> dict[str, object]:
     answer = model.solve(seconds=seconds, gap=GAP)
     exact = plan_of(given, answer.units)
     for plan in (ours.plan, exact):
-        broken = violations(lines(plan, given.market, ["so"] * len(plan)), given.market, given.limits)
+        broken = violations(
+            lines(plan, given.market, ["so"] * len(plan)), given.market, given.limits
+        )
         if broken:
             raise RuntimeError(f"{given.kind}, seed {given.seed}: {broken[0]}")
     solved = time.perf_counter() - started
