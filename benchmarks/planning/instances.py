@@ -131,7 +131,7 @@ def _money(market: Market, streams: list[Orders]) -> float:
 Kind = Callable[[np.random.Generator, Market], Market]
 
 
-def _plain(rng: np.random.Generator, market: Market) -> Market:
+def _plain(_: np.random.Generator, market: Market) -> Market:
     return market
 
 

@@ -1,8 +1,8 @@
 """Newsvendors with known answers, solved by the planner.
 
-One product, one direct slot, one hour, as many channels as orders: a unit bought ahead saves p where it is
-used and costs h where it is not. p is the spot price less the unit cost, h the unit cost times the
-loss rate. A future is a number of orders of one unit.
+One product, one direct slot, one hour, more channels than orders: a unit bought ahead saves p where
+it is used and costs h where it is not. p is the spot price less the unit cost, h the unit cost
+times the loss rate. A future is a number of orders of one unit.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ def order_statistics(trials: int = 10) -> list[dict[str, object]]:
 
 
 def four_items(futures: int = 1000) -> list[dict[str, object]]:
-    """Four items, one budget (KNOWN_ANSWERS.md): units to half of one, profit from those units."""
+    """Four items without and with one budget: units as exactly as the sample tells, and profit."""
     price = np.array([50.3, 40, 32, 6.1])
     cost = np.array([35.1, 15, 28, 4.8])
     salvage = np.array([25, 12.5, 15.1, 2])
@@ -149,9 +149,9 @@ def four_items(futures: int = 1000) -> list[dict[str, object]]:
         sold = mean - short
         ours = price * sold + salvage * (found - sold) - shortage * short - cost * found
         rows += [
-            answer(name, f"units of item {n + 1}", found[n], units[n], digit=1.0) for n in range(4)
+            answer(name, f"units of item {n + 1}", found[n], units[n], digit=3.0) for n in range(4)
         ]
-        rows.append(answer(name, "profit", ours.sum(), profit, digit=0.01))
+        rows.append(answer(name, "profit", ours.sum(), profit, digit=0.1))
     return rows
 
 

@@ -45,7 +45,7 @@ def exponential(rng: np.random.Generator, size: int) -> Array:
     return rng.exponential(1.0, size)
 
 
-def constant(rng: np.random.Generator, size: int) -> Array:
+def constant(_: np.random.Generator, size: int) -> Array:
     """Always 1."""
     return np.ones(size)
 

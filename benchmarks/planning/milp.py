@@ -3,7 +3,7 @@
 First stage: packs of each offer, clock hour and price level. Second stage, in each sampled future:
 how many orders of each product, hour, size and weight ready units serve; the rest goes to spot at
 the fastest supplier and waits its mean service time. Here the orders to serve are chosen, not taken
-as they come, so the program is a relaxation of the fulfilment rules: its bound holds for every plan.
+as they come: a relaxation of the fulfilment rules, whose bound holds for every plan.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from scipy.optimize import Bounds, LinearConstraint, OptimizeResult, milp
 from scipy.sparse import coo_array
 
 from planning.problem import DAY, HOUR, Array, Market, Plan
-from planning.spot import READY_SECONDS, SpotMarket
 from planning.replay import Lots
+from planning.spot import READY_SECONDS, SpotMarket
 
 YEAR = 365 * DAY
 
@@ -299,7 +299,7 @@ class Model:
         )
 
     def worth(self, units: Array) -> float:
-        """Objective of a plan [O, T] with the best use of its units; NaN if the model forbids it."""
+        """Objective of a plan [O, T] that uses its units best; NaN if the model forbids it."""
         cells = self.cells
         wanted = units[cells.offer, cells.slot]
         price = self.instance.market.line_cost(cells.offer, wanted)

@@ -54,8 +54,8 @@ def answer(
     error
         Standard error of ours; 0 = ours is no estimate.
     digit
-        Size of the known answer's last printed digit; None = it is known to a relative 1e-6. `agrees`
-        allows half of it and four standard errors.
+        Size of the known answer's last printed digit; None = it is known to a relative 1e-6.
+        `agrees` allows half of it and four standard errors.
     """
     room = 1e-6 * abs(known) if digit is None else digit / 2
     return {
