@@ -6,7 +6,6 @@ import argparse
 import json
 import os
 import platform
-import resource
 import subprocess
 import sys
 
@@ -18,11 +17,11 @@ import readme
 import replay_speed
 import small_exact
 from results import HERE, ROOT, commit, keep
+from scale import MEMORY
 
 PATHS = 200
 SIZES = (1_000, 10_000, 50_000)  # products
 SECONDS = 600  # a size has; issue 4 asks for 60 with 10,000 products
-MEMORY = 16 * 2**30  # bytes
 
 
 def known(options: argparse.Namespace) -> None:
@@ -77,7 +76,6 @@ def plan_of(products: int, paths: int, *, limit: float = SECONDS) -> dict[str, o
             text=True,
             check=True,
             timeout=limit,
-            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY)),
         )
     except subprocess.TimeoutExpired:
         return {"status": f"did not finish in {limit:g} s"}

@@ -19,6 +19,7 @@ from planning.problem import DAY, HOUR, Array, Market, Orders
 from planning.rules import Limits
 from planning.scenarios import OrderMix, sample_future
 
+MEMORY = 16 * 2**30  # bytes of address space that a process of this script may take
 HOURS = 72
 ORDERS = 35.0  # of a product, mean
 SUPPLIERS = 12
@@ -124,4 +125,5 @@ def main(products: int, paths: int) -> None:
 
 
 if __name__ == "__main__":
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     main(int(sys.argv[1]), int(sys.argv[2]))
