@@ -8,13 +8,23 @@ from pathlib import Path
 
 import pandas as pd
 
+import planning
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 CACHE = ROOT / ".cache" / "benchmarks"
 
 
 def commit() -> str:
-    """Short commit of the working tree, with a + when code that is measured was changed."""
+    """Short commit of the working tree, with a + when code that is measured was changed.
+
+    Raises
+    ------
+    RuntimeError
+        When what is imported is another checkout's planning: its figures aren't this commit's.
+    """
+    if Path(planning.__file__).resolve().parents[1] != ROOT:
+        raise RuntimeError(f"planning comes from elsewhere: set PYTHONPATH to {ROOT}")
     paths = ["--", "planning", "benchmarks/planning/*.py"]
     try:
         head = subprocess.check_output(

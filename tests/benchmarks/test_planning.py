@@ -1,4 +1,4 @@
-"""The planner's benchmarks: the exact program is exact, the known answers are met, rows are kept."""
+"""The planner's benchmarks: the exact program is exact, known answers are met, rows are kept."""
 
 import importlib.util
 import json
