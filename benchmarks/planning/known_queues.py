@@ -16,7 +16,7 @@ from scipy.optimize import brentq
 from planning.problem import Array
 from planning.spot import SpotMarket
 
-RUNS, ORDERS = 20, 1_000_000
+RUNS, ORDERS = 100, 200_000  # many runs, so that the standard error is known well
 WARM = 0.1  # share of a run that is not counted: it starts empty
 Draw = Callable[[np.random.Generator, int], Array]
 

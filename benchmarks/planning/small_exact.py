@@ -16,7 +16,7 @@ from planning.problem import lines
 from planning.rules import violations
 
 SECONDS = 30.0  # the program's time limit
-GAP = 2e-4  # relative gap at which it may stop: its bound is what counts
+GAP = 2e-3  # of what the plan saves, at which it may stop: its bound is what counts
 
 
 def compare(given: Instance, *, seconds: float = SECONDS) -> dict[str, Any]:
@@ -72,7 +72,9 @@ def told(row: dict[str, Any]) -> str:
 
 
 def measure(seeds: Sequence[int], kinds: Sequence[str] = tuple(KINDS)) -> pd.DataFrame:
-    """Rows of every kind and seed."""
+    """Rows of every kind and seed; compilation is left out of the seconds."""
+    first = instance("plain", 0)
+    solve(first.market, first.streams, first.limits, first.aims, seed=0)
     rows = []
     for kind in kinds:
         for seed in seeds:
