@@ -112,7 +112,7 @@ def main() -> None:
     print(f"{commit()}, Python {platform.python_version()}, {os.cpu_count()} cores")
     for part in options.part:
         PARTS[part](options)
-    readme.update()
+        readme.update()
 
 
 if __name__ == "__main__":
