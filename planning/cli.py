@@ -79,6 +79,13 @@ def _count(text: str) -> int:
     return value
 
 
+def _minutes_value(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is no number of minutes")
+    return value
+
+
 def _names(text: str) -> list[str]:
     names = [name.strip() for name in text.split(",")]
     if not all(names):
@@ -160,6 +167,19 @@ def _add_run(commands: _Commands) -> None:
     )
     _as_of(run)
     run.add_argument("--dry-run", action="store_true", help="write nothing")
+    run.add_argument(
+        "--previous",
+        type=Path,
+        metavar="F",
+        help="an earlier plan.csv, not ordered yet: change its lines only for much better ones",
+    )
+    run.add_argument(
+        "--freeze",
+        type=_minutes_value,
+        default=0.0,
+        metavar="MIN",
+        help="keep lines of --previous that are to be ordered within so many minutes (0)",
+    )
     _seed(run)
 
 

@@ -91,6 +91,8 @@ def run(arguments: argparse.Namespace) -> Said:
         as_of=_as_of(arguments, workspace.timezone),
         seed=arguments.seed,
         dry_run=arguments.dry_run,
+        previous=_previous(arguments),
+        freeze_minutes=arguments.freeze,
     )
     with progress(quiet=arguments.quiet) as report:
         outcome = job.run(request, report, _now)
@@ -98,6 +100,15 @@ def run(arguments: argparse.Namespace) -> Said:
     warnings = _warnings(said["counts"])
     _tell(arguments, outcome.notes, warnings)
     return {**said, "warnings": warnings, "text": _run_text(outcome, warnings)}
+
+
+def _previous(arguments: argparse.Namespace) -> Path | None:
+    path: Path | None = arguments.previous
+    if path is not None and not path.is_file():
+        raise ConfigError(f"--previous {path}: there is no such file; name a run's plan.csv")
+    if arguments.freeze and path is None:
+        raise ConfigError("--freeze keeps lines of an earlier plan: name it with --previous")
+    return path
 
 
 def _minutes(kpis: Mapping[str, Any]) -> str:

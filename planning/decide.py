@@ -17,9 +17,9 @@ import pyarrow.compute as pc
 from forecast import Forecast, Panel, find_peaks, forecast, panel_of_orders
 from planning import rules
 from planning.optimise import Aims, Solution, solve
-from planning.problem import Array, Market, Orders, epoch, lines, market, stream
+from planning.problem import Array, Market, Orders, Plan, epoch, lines, market, plan_of, stream
 from planning.scenarios import OrderMix, order_mix, sample_future
-from planning.tables import Inputs
+from planning.tables import InputRefused, Inputs
 from planning.workspace import Workspace
 
 RECENT_DAYS = 56  # of history that tell the sizes of orders
@@ -224,10 +224,24 @@ def require_sellers(sellers: Market, as_of: pd.Timestamp) -> None:
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Before:
+    """An earlier plan, not ordered yet, that the new one should stay near to."""
+
+    lines: pd.DataFrame  # the rows of its plan.csv
+    freeze: pd.Timedelta  # lines to be ordered within this from as-of are kept as they are
+
+
 def decide(
-    workspace: Workspace, inputs: Inputs, as_of: pd.Timestamp, *, seed: int, progress: Progress
+    workspace: Workspace,
+    inputs: Inputs,
+    as_of: pd.Timestamp,
+    *,
+    seed: int,
+    progress: Progress,
+    before: Before | None = None,
 ) -> Decision:
-    """Forecast, find peaks, plan and check the plan.
+    """Forecast, find peaks, plan (near the plan before, if one is given) and check the plan.
 
     Raises
     ------
@@ -235,13 +249,32 @@ def decide(
         When no supplier that offers anything holds a licence.
     planning.rules.RuleBroken
         When the optimiser broke a plan rule: nothing may be stored then.
+    planning.tables.InputRefused
+        When the plan before names an offer that isn't there any more.
     """
     sellers = market(inputs.tables, workspace.timezone)
     require_sellers(sellers, as_of)
+    previous = None if before is None else _previous(before, sellers)
     demand = expect_demand(workspace, inputs, as_of, seed=seed, progress=progress)
     streams = sampled_futures(workspace, inputs, demand.panel, as_of, seed=seed, progress=progress)
     limits = limits_of(workspace, as_of)
-    solution = solve(sellers, streams, limits, aims_of(workspace), seed=seed, progress=progress)
+    solution = solve(
+        sellers,
+        streams,
+        limits,
+        aims_of(workspace),
+        seed=seed,
+        progress=progress,
+        previous=previous,
+        freeze=0.0 if before is None else before.freeze.total_seconds(),
+    )
     rows = lines(solution.plan, sellers, solution.reasons)
     rules.check(rows, sellers, limits)
     return Decision(market=sellers, demand=demand, solution=solution, lines=rows)
+
+
+def _previous(before: Before, sellers: Market) -> Plan:
+    try:
+        return plan_of(before.lines, sellers)
+    except ValueError as error:
+        raise InputRefused([f"the plan to stay near to: {error}"]) from error

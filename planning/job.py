@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from planning import ledger, store
 from planning.decide import (
+    Before,
     Decision,
     NoPlanPossible,
     Progress,
@@ -29,7 +30,7 @@ from planning.decide import (
 from planning.exports import csv_text, write_exports
 from planning.report import report_page
 from planning.rules import RuleBroken
-from planning.tables import InputRefused, Inputs, fingerprint, read_workspace
+from planning.tables import InputRefused, Inputs, fingerprint, read_plan, read_workspace
 from planning.workspace import Workspace
 
 FAILURES = (InputRefused, NoPlanPossible, RuleBroken)  # that the ledger tells of
@@ -44,6 +45,8 @@ class Request:
     as_of: pd.Timestamp
     seed: int = 0
     dry_run: bool = False
+    previous: Path | None = None  # a plan.csv that the new plan should stay near to
+    freeze_minutes: float = 0.0  # its lines to be ordered within this are kept
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +91,9 @@ def run_id_of(request: Request, hashes: Mapping[str, str]) -> str:
         "as_of": request.as_of.isoformat(),
         "seed": request.seed,
     }
+    if request.previous is not None:
+        what["previous"] = store.sha256(request.previous)
+        what["freeze"] = request.freeze_minutes
     digest = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
     return f"{request.as_of.tz_convert('UTC'):%Y%m%dT%H%M%SZ}-{digest[:12]}"
 
@@ -138,9 +144,23 @@ def _work(request: Request, progress: Progress, watch: Stopwatch) -> tuple[Input
     progress("read", 1.0)
     with watch.step("decide"):
         decision = decide(
-            request.workspace, inputs, request.as_of, seed=request.seed, progress=progress
+            request.workspace,
+            inputs,
+            request.as_of,
+            seed=request.seed,
+            progress=progress,
+            before=_before(request),
         )
     return inputs, decision
+
+
+def _before(request: Request) -> Before | None:
+    if request.previous is None:
+        return None
+    return Before(
+        lines=read_plan(request.previous, request.workspace),
+        freeze=pd.Timedelta(minutes=request.freeze_minutes),
+    )
 
 
 def _dry_run(request: Request, progress: Progress) -> Outcome:

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from planning import job, ledger, store
-from planning.cli import LOCKED, REFUSED, STOPPED
+from planning.cli import LOCKED, REFUSED, STOPPED, USAGE
 from planning.problem import LINE_COLUMNS
 from tests.planning.workspaces import AS_OF, call, contents, results, set_config, strict
 
@@ -238,6 +238,29 @@ def test_other_inputs_make_another_run(fresh, without_thinking):
     assert changed != first
     set_config(fresh, ("target_share.*", "target_share = 0.9"))
     assert run_id("--as-of", AS_OF) != changed
+
+
+def test_an_earlier_plan_is_an_input_of_the_run_that_stays_near_to_it(
+    fresh, finished, without_thinking
+):
+    plan = finished.run_dir / "plan.csv"
+    near = ("run", "-w", fresh, "--dry-run", "--as-of", AS_OF, "--previous", plan)
+    ids = {call(*near).said["run_id"], call(*near, "--freeze", "90").said["run_id"]}
+    assert len(ids | {finished.run_dir.name}) == 3
+    assert call(*near[:-1], fresh / "none.csv").code == USAGE
+    assert call(*near[:5], "--freeze", "90").code == USAGE
+
+
+def test_a_run_near_its_own_plan_repeats_it(fresh, finished):
+    plan = finished.run_dir / "plan.csv"
+    again = call("run", "-w", fresh, "--as-of", AS_OF, "--previous", plan)
+    place = ["supplier_id", "product_id", "available_from"]
+    old, new = (
+        table(path).astype({"units": int}).groupby(place)["units"].sum()
+        for path in (plan, Path(again.said["run_dir"]) / "plan.csv")
+    )
+    same = np.minimum(old, new.reindex(old.index, fill_value=0))
+    assert same.sum() >= 0.85 * old.sum()
 
 
 def test_a_dry_run_writes_nothing_at_all(fresh, without_thinking):
