@@ -114,6 +114,15 @@ class Allocation:
         self.committed_units, self.committed_money = self._committed()
         self.added = np.empty((0, 3))  # offer, slot, units of every block, in the order of adding
 
+    @classmethod
+    def holding(cls, market: Market, limits: Limits, plan: Plan) -> Allocation:
+        """One that holds a plan's lines already, each added as one block, in their order."""
+        allocation = cls(market, limits)
+        slot = np.searchsorted(allocation.starts, plan.available_from)
+        allocation.units[plan.offer, slot] = plan.units
+        allocation.added = np.stack([plan.offer, slot, plan.units], axis=1).astype(float)
+        return allocation
+
     def _until(self) -> Array:
         """[N, T] instant at which a product's units of a slot are gone."""
         life = np.floor(np.minimum(self.market.shelf_life, NO_LIMIT_DAYS * DAY))

@@ -16,9 +16,11 @@ import pyarrow.compute as pc
 
 from forecast import Forecast, Panel, find_peaks, forecast, panel_of_orders
 from planning import rules
+from planning.marginals import line_details, with_rules
 from planning.optimise import Aims, Solution, solve
 from planning.problem import Array, Market, Orders, epoch, lines, market, stream
 from planning.scenarios import OrderMix, order_mix, sample_future
+from planning.sensitivity import Sensitivity, study
 from planning.tables import Inputs
 from planning.workspace import Workspace
 
@@ -52,7 +54,9 @@ class Decision:
     market: Market
     demand: Demand
     solution: Solution
+    sensitivity: Sensitivity  # what would help most
     lines: pd.DataFrame  # the rows of plan.csv
+    details: pd.DataFrame  # the rows of plan_reasons.csv, a line each
 
 
 def country_of(tz: str) -> str | None:
@@ -220,7 +224,16 @@ def decide(
     mix = recent_mix(demand.panel, inputs.orders, as_of)
     streams = sample_streams(arrivals, workspace.freq, mix, seed)
     limits = limits_of(workspace, as_of)
-    solution = solve(sellers, streams, limits, aims_of(workspace), seed=seed, progress=progress)
-    rows = lines(solution.plan, sellers, solution.reasons)
+    aims = aims_of(workspace)
+    solution = solve(sellers, streams, limits, aims, seed=seed, progress=progress)
+    details = line_details(solution, limits)
+    rows = lines(solution.plan, sellers, with_rules(solution.reasons, details))
     rules.check(rows, sellers, limits)
-    return Decision(market=sellers, demand=demand, solution=solution, lines=rows)
+    return Decision(
+        market=sellers,
+        demand=demand,
+        solution=solution,
+        sensitivity=study(solution, limits, aims, seed=seed, progress=progress),
+        lines=rows,
+        details=details,
+    )

@@ -10,17 +10,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
 from planning.allocation import Allocation, slot_starts
 from planning.bound import cost_bound
-from planning.pricing import Price, Unserved, price_blocks
+from planning.pricing import THREADS, Price, Unserved, price_blocks
 from planning.problem import DAY, SEGMENTS, Array, Market, Orders, Plan, stream
 from planning.reasons import reasons
-from planning.replay import replay
+from planning.replay import Served, replay
 from planning.rules import Limits
 from planning.simulate import Future, Simulator, futures_of
 
@@ -70,6 +72,23 @@ class Expectation:
         return {name: None if np.isnan(value) else value for name, value in figures.items()}
 
 
+class Step(NamedTuple):
+    """Where a round of growth began."""
+
+    plan: Plan
+    floor: float  # least return that it looked for
+
+
+@dataclass(frozen=True, kw_only=True)
+class Growth:
+    """How a plan came about: what it takes to go on from it."""
+
+    simulator: Simulator  # its futures
+    minute_price: float  # money that a weighted minute was worth
+    money_cost: float  # of committing one unit of money over the horizon
+    path: list[Step]  # its rounds, from the empty plan on; none where no plan was worth its money
+
+
 @dataclass(frozen=True, kw_only=True)
 class Solution:
     """A plan, what it is worth, and a bound on what any plan could be worth."""
@@ -83,6 +102,7 @@ class Solution:
     predicted: Expectation
     reactive: Expectation
     seconds: float
+    growth: Growth
 
     @property
     def gap(self) -> float:
@@ -147,21 +167,34 @@ def _first_floor(
 
 def grow(
     simulator: Simulator,
-    limits: Limits,
+    allocation: Allocation,
     *,
     minute_price: float,
     money_cost: float,
     progress: Progress,
-) -> Allocation:
-    """The plan that relieves the futures best when a minute is worth `minute_price`."""
-    allocation = Allocation(simulator.market, limits)
-    floor, strict = 0.0, False
+    floor: float = 0.0,
+) -> list[Step]:
+    """Add to an allocation what relieves the futures best when a minute is worth `minute_price`.
+
+    Parameters
+    ----------
+    floor
+        Least return to look for in the first round; 0 = not known.
+
+    Returns
+    -------
+    Where each round began; the last plan is in the allocation.
+    """
+    strict = False
     returns = np.full(allocation.units.shape, np.inf)
-    money = limits.working_capital / ROUNDS
+    money = allocation.limits.working_capital / ROUNDS
+    path: list[Step] = []
     for number in range(3 * ROUNDS):
-        unserved = simulator.unserved(simulator.serve(allocation.plan()), minute_price)
-        if number == 0:
+        plan = allocation.plan()
+        unserved = simulator.unserved(simulator.serve(plan), minute_price)
+        if number == 0 and floor == 0.0:
             floor = _first_floor(allocation, unserved, money, money_cost)
+        path.append(Step(plan, floor))
         added, last = _add_slice(
             allocation,
             unserved,
@@ -179,7 +212,7 @@ def grow(
             returns[:] = np.inf
         floor = last * FLOOR_SHARE if added else 0.0
     allocation.keep_shares()
-    return allocation
+    return path
 
 
 def _by_hour(at: Array, minutes: Array, starts: Array) -> Array:
@@ -196,18 +229,20 @@ def expect(
 ) -> Expectation:
     """Replay a plan and committed lines in every future; equal seeds meet equal chances."""
     every = plan.joined(limits.committed)
-    runs = [
-        replay(
+
+    def serve(number: int) -> Served:
+        return replay(
             market,
-            future.orders,
+            futures[number].orders,
             every,
             as_of=limits.as_of,
             horizon=limits.horizon,
             target_minutes=aims.target_minutes,
             rng=stream(seed, REPLAYS, number),
         )
-        for number, future in enumerate(futures)
-    ]
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        runs = list(pool.map(serve, range(len(futures))))
     starts = slot_starts(market, limits)
     minutes = np.concatenate([run.minutes for run in runs])
     weight = np.concatenate([future.weight for future in futures])
@@ -261,9 +296,10 @@ def solve(
     money_cost = aims.capital_cost * limits.horizon / YEAR
     reactive = expect(market, futures, Plan.empty(), limits, aims, seed)
     for minute_price in _minute_prices(reactive, futures, aims):
-        allocation = grow(
+        allocation = Allocation(market, limits)
+        path = grow(
             simulator,
-            limits,
+            allocation,
             minute_price=minute_price,
             money_cost=money_cost,
             progress=progress,
@@ -273,7 +309,7 @@ def solve(
         if predicted.spend <= reactive.spend:
             break
     else:  # nothing that relieves the jam is worth its money
-        plan, predicted = Plan.empty(), reactive
+        plan, predicted, path = Plan.empty(), reactive, []
     bounds = [cost_bound(market, future, limits, aims.delay_cost) for future in futures]
     return Solution(
         plan=plan,
@@ -287,4 +323,7 @@ def solve(
         predicted=predicted,
         reactive=reactive,
         seconds=time.perf_counter() - started,
+        growth=Growth(
+            simulator=simulator, minute_price=minute_price, money_cost=money_cost, path=path
+        ),
     )

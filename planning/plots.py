@@ -69,6 +69,49 @@ def demand_figure(panel: Panel, forecast: Forecast, product_id: str | None = Non
     return _styled(figure, f"Demand and forecast, {what}", "units")
 
 
+def frontier_figure(
+    frontier: pd.DataFrame, working_capital: float, target_minutes: float
+) -> go.Figure:
+    """Mean minutes, share on time and spend against money committed; the capital is marked."""
+    figure = go.Figure()
+    x = frontier["capital"]
+    figure.add_scatter(
+        x=x,
+        y=frontier["mean_minutes"],
+        name="mean minutes",
+        mode="lines+markers",
+        line={"color": ACCENT, "width": 2},
+    )
+    figure.add_scatter(
+        x=x,
+        y=100 * frontier["on_time_share"],
+        name=f"% within {target_minutes:g} minutes",
+        mode="lines+markers",
+        line={"color": WARM, "width": 2},
+        yaxis="y2",
+    )
+    figure.add_scatter(
+        x=x,
+        y=100 * frontier["spend"] / frontier["spend"].iloc[0],
+        name="spend, % of that with nothing committed",
+        mode="lines",
+        line={"color": MUTED, "width": 1, "dash": "dot"},
+        yaxis="y2",
+    )
+    figure.add_vline(
+        x=working_capital,
+        line={"color": INK, "dash": "dash", "width": 1},
+        annotation={"text": "working capital", "textangle": 0},
+    )
+    styled = _styled(figure, "What capital buys", "minutes")
+    styled.update_xaxes(title="money committed", rangemode="tozero")
+    right = {"title": "%", "overlaying": "y", "side": "right", "showgrid": False}
+    styled.update_layout(
+        yaxis2={**right, "range": [0, 105]}, legend={"y": -0.35}, margin={"r": 60, "b": 80}
+    )
+    return styled
+
+
 def money_figure(lines: pd.DataFrame) -> go.Figure:
     """Money committed by hour at which units become ready, one colour a supplier."""
     figure = go.Figure()

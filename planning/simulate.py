@@ -48,8 +48,9 @@ def futures_of(
 class Outcome:
     """One future served under the plan so far."""
 
-    minutes: Array  # [M]
-    source: Array  # [M]
+    minutes: Array  # [M] until delivery, NaN = unserved
+    wait: Array  # [M] minutes of it in a queue
+    source: Array  # [M] row of the spot offer, FROM_READY or UNSERVED
     spared: Array  # [M] weighted minutes that relieving the order would spare
 
 
@@ -118,7 +119,7 @@ class Simulator:
         spared = waiting_behind(
             wait, source, market.offer_supplier, minutes - wait, future.weight, market.channels
         )
-        return Outcome(minutes=minutes, source=source, spared=spared)
+        return Outcome(minutes=minutes, wait=wait, source=source, spared=spared)
 
     def unserved(self, outcomes: Sequence[Outcome], minute_price: float) -> Unserved:
         """The orders of all futures with the values of those on spot, ready for pricing."""

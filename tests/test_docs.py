@@ -16,7 +16,7 @@ from forecast import LEVELS, MEASURES, MODELS
 from forecast.clean import COLUMNS as CLEANING_COLUMNS
 from forecast.drivers import DRIVERS
 from forecast.peaks import COLUMNS as PEAK_COLUMNS
-from planning import cli, commands, exports, job, ledger, problem
+from planning import cli, commands, exports, job, ledger, marginals, problem, sensitivity
 from planning.optimise import Aims, solve
 from planning.problem import HOUR
 from planning.replay import replay
@@ -216,6 +216,9 @@ def test_the_ledgers_columns_are_the_real_ones():
         ("plan.csv", problem.LINE_COLUMNS),
         ("peaks.csv", PEAK_COLUMNS),
         ("cleaning.csv", CLEANING_COLUMNS),
+        ("plan_reasons.csv", marginals.COLUMNS),
+        ("shadow_prices.csv", sensitivity.PRICE_COLUMNS),
+        ("frontier.csv", sensitivity.FRONTIER_COLUMNS),
         ("exports/<supplier_id>/", exports.COLUMNS),
         ("quarantine/<table>.csv", ("file", "line", "column", "value", "rule", "fix")),
         ("forecast.parquet", ("product_id", "ds", "mean", "q0.01", "q0.99")),

@@ -26,7 +26,7 @@ from tests.planning.workspaces import AS_OF, call, contents, results, set_config
 
 LEVELS = ["q0.01", "q0.05", *[f"q0.{k}" for k in range(1, 10)], "q0.95", "q0.99"]
 FILES = {"forecast.parquet", "peaks.csv", "plan.csv", "kpis.json", "report.html", "manifest.json"}
-FILES |= {"cleaning.csv"}
+FILES |= {"cleaning.csv", "plan_reasons.csv", "shadow_prices.csv", "frontier.csv"}
 OFFSET = r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?[+-]\d{2}:\d{2}"
 
 
