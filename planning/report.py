@@ -146,16 +146,17 @@ def _helps(decision: Decision, workspace: Workspace) -> str:
     advice = "".join(f"<li>{escape(sentence)}</li>" for sentence in helps.advice)
     missed = f"<p>{escape(decision.solution.status.capitalize())}.</p>" if advice else ""
     used, known = helps.futures
+    futures = f"all {known}" if used == known else f"{used} of the {known}"
     told = (
-        "Measured, not estimated: the plan is grown or served again under the other terms in "
-        f"{used} of its {known} sampled futures."
+        "Each is tried, not estimated: the plan grows on or is served again under the other "
+        f"terms, in {futures} sampled futures. They don't add up."
     )
     rows = pd.DataFrame(
         {
-            "what if": helps.prices["words"],
+            "what if": helps.prices["words"].str.split(" would ").str[0],
             "seconds spared an order": (60 * helps.prices["minutes_saved"]).round(1),
             "on time, points": (100 * helps.prices["on_time_gain"]).round(2),
-            "change of spend": helps.prices["spend_change"].round(),
+            "change of spend": helps.prices["spend_change"].round().astype("int64"),
         }
     )
     figure = frontier_figure(helps.frontier, workspace.working_capital, workspace.target_minutes)
@@ -169,11 +170,19 @@ def _helps(decision: Decision, workspace: Workspace) -> str:
 def _lines(decision: Decision) -> pd.DataFrame:
     """The dearest lines with what explains them."""
     lines = decision.lines.merge(decision.details, on="line_id", how="left")
-    lines["amount"] = lines["units"] * lines["unit_cost"]
-    lines["minutes_per_1000"] = lines["minutes_per_1000"].round(1)
-    told = {name: name.replace("_", " ") for name in ("minutes_per_1000", "next_supplier_id")}
-    unneeded = ["binding_rule", "next_unit_cost"]
-    shown = lines.drop(columns=unneeded).fillna({"next_supplier_id": "none"}).rename(columns=told)
+    shown = pd.DataFrame(
+        {
+            "supplier_id": lines["supplier_id"],
+            "product_id": lines["product_id"],
+            "order_by": lines["order_by"],
+            "available_from": lines["available_from"],
+            "units": lines["units"],
+            "amount": lines["units"] * lines["unit_cost"],
+            "minutes per 1,000": lines["minutes_per_1000"].round(1),
+            "next best": lines["next_supplier_id"].fillna("none"),
+            "reason": lines["reason"],
+        }
+    )
     return shown.sort_values("amount", ascending=False, kind="stable").head(TOP)
 
 
@@ -234,7 +243,10 @@ def report_page(
         suppliers=_table(_suppliers(decision, inputs)),
         peaks_told=f"The {len(largest)} largest of {len(peaks)}; all are in peaks.csv.",
         peaks=_table(largest),
-        lines_told=f"The {len(dearest)} dearest of {len(lines)}; all are in plan.csv.",
+        lines_told=(
+            f"The {len(dearest)} dearest of {len(lines)}; all are in plan.csv. Minutes per 1,000: "
+            "what the last money in a line spares; next best: who else could be ready by then."
+        ),
         lines=_table(dearest),
         counts=_table(_counts(inputs)),
         cleaning=_cleaning(decision),

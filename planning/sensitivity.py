@@ -191,13 +191,13 @@ def _more_capital(given: Study) -> tuple[list[Change], list[Expectation]]:
     grew = _value(first.plan) > given.base.prealloc_value
     half = MOST_MORE * capital
     return [
-        _capital(step, results[0] if grew else given.base),
-        _capital(half, results[-1] if results else given.base),
+        _capital(f"Another {step:,.0f}", step, results[0] if grew else given.base),
+        _capital(f"Half as much again ({half:,.0f})", half, results[-1] if results else given.base),
     ], results
 
 
-def _capital(amount: float, result: Expectation) -> Change:
-    name = f"Another {amount:,.0f} of working capital"
+def _capital(more: str, amount: float, result: Expectation) -> Change:
+    name = f"{more} of working capital"
     return Change(what="capital", supplier_id="", amount=amount, name=name, result=result)
 
 

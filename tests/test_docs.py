@@ -151,7 +151,7 @@ def solution():
 
 
 def test_the_keys_of_kpis_json_are_the_real_ones(solution):
-    kpis = job.kpis(SimpleNamespace(solution=solution))
+    kpis = job.kpis(SimpleNamespace(solution=solution, sensitivity=SimpleNamespace(seconds=1.0)))
     page = section(OUTPUTS, "kpis.json")
     assert list(kpis) == ["predicted", "reactive", "solver"]
     told = keys(page, "key")
