@@ -54,7 +54,7 @@ lab: $(READY) ## open the notebooks in JupyterLab on demo/ (or WORKSPACE=dir)
 	$(BIN)/peakahead lab -w $(WORKSPACE)
 
 bench: $(READY) ## run the benchmarks (public data sets: DATA=dir), figures go to their CSVs
-	@for script in benchmarks/planning/*.py; do echo "$$script"; $(BIN)/python $$script || exit 1; done
+	$(BIN)/python benchmarks/planning/run.py
 	$(BIN)/python benchmarks/forecast/run.py $(DATA)
 
 soak: $(READY) ## the long checks, hours rather than minutes

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
-from planning.pricing import Slots, Terms, Tiers, line_money
+from planning.pricing import Slots, Terms, Tiers, line_money, line_price
 from planning.problem import DAY, HOUR, Array, Market, Plan, clock_hours
 from planning.rules import Limits
 from planning.spot import group_starts
@@ -22,6 +22,13 @@ class Purse(NamedTuple):
     share: Array  # [S] of all the money that a supplier may get
     spent: Array  # [S] money committed so far, drawn up
     cash: float  # money of all suppliers together
+
+
+class Step(NamedTuple):
+    """Where a round of growth began."""
+
+    plan: Plan
+    floor: float  # least return that it looked for
 
 
 @numba.njit(cache=True, nogil=True)
@@ -76,30 +83,45 @@ def _add_blocks(
 def _undo_blocks(
     blocks: Array,
     units: Array,
+    least: Array,
+    pack: Array,
     supplier: Array,
     unit_cost: Array,
     tiers: Tiers,
     spent: Array,
     target: Array,
 ) -> Array:
-    """Take back a supplier's latest blocks until it has no more than its target; rows kept."""
+    """Take back a supplier's latest units until it has no more than its target; rows kept.
+
+    A block is made smaller, by whole packs, where its line stays large enough.
+    """
     kept = np.ones(len(blocks), dtype=np.bool_)
     for row in range(len(blocks) - 1, -1, -1):
         offer, slot = int(blocks[row, 0]), int(blocks[row, 1])
         at, cost = supplier[offer], unit_cost[offer]
         if spent[at] <= target[at]:
             continue
-        before = line_money(tiers, offer, cost, units[offer, slot])
-        units[offer, slot] -= blocks[row, 2]
-        spent[at] += line_money(tiers, offer, cost, units[offer, slot]) - before
-        kept[row] = False
+        held, size = units[offer, slot], blocks[row, 2]
+        before = line_money(tiers, offer, cost, held)
+        price = line_price(tiers, offer, cost, held)
+        packs = np.ceil((spent[at] - target[at]) / (max(price, 1e-9) * pack[offer]))
+        less = packs * pack[offer]
+        after = line_money(tiers, offer, cost, held - less)
+        if less < size and held - less >= least[offer] and before - after >= spent[at] - target[at]:
+            size = less
+        else:
+            kept[row] = False
+        units[offer, slot] -= size
+        blocks[row, 2] -= size
+        spent[at] += line_money(tiers, offer, cost, held - size) - before
     return kept
 
 
 class Allocation:
     """The plan in the making: units per offer and slot, and the room that is left."""
 
-    def __init__(self, market: Market, limits: Limits) -> None:
+    def __init__(self, market: Market, limits: Limits, money_cost: Array | float = 0.0) -> None:
+        """Start empty; `money_cost` [S] is what committing one unit of money costs."""
         self.market, self.limits = market, limits
         self.starts = slot_starts(market, limits)
         self.units = np.zeros((len(market.unit_cost), len(self.starts)))
@@ -110,17 +132,27 @@ class Allocation:
         self.least = np.ceil(np.maximum(market.min_order_qty, 1) / pack) * pack
         self.share = np.minimum(market.max_share, 1.0)
         self.supplier_cap = np.minimum(market.credit_limit, self.share * limits.working_capital)
+        self.money_cost = np.broadcast_to(money_cost, self.share.shape)
         self.tiers = Tiers(*market.tiers)
+        self.cheapest = market.line_cost(
+            np.arange(len(self.least)), np.full(len(self.least), np.inf)
+        )
         self.committed_units, self.committed_money = self._committed()
-        self.added = np.empty((0, 3))  # offer, slot, units of every block, in the order of adding
+        self.previous = np.zeros(self.units.shape)  # units of the plan before this one
+        self.frozen = np.zeros(self.units.shape)  # of them that must stay
+        self.added = np.empty((0, 5))  # every block, in the order of adding, see `add`
+        self.path: list[Step] = []  # the rounds in which it grew
 
     @classmethod
-    def holding(cls, market: Market, limits: Limits, plan: Plan) -> Allocation:
-        """One that holds a plan's lines already, each added as one block, in their order."""
-        allocation = cls(market, limits)
+    def holding(
+        cls, market: Market, limits: Limits, plan: Plan, money_cost: Array | float
+    ) -> Allocation:
+        """One that holds a plan's lines already."""
+        allocation = cls(market, limits, money_cost)
         slot = np.searchsorted(allocation.starts, plan.available_from)
-        allocation.units[plan.offer, slot] = plan.units
-        allocation.added = np.stack([plan.offer, slot, plan.units], axis=1).astype(float)
+        units = allocation.units.copy()
+        units[plan.offer, slot] = plan.units
+        allocation.replace(units)
         return allocation
 
     def _until(self) -> Array:
@@ -135,6 +167,22 @@ class Allocation:
         ready = self.limits.as_of + self.market.lead_time
         licence = self.market.qualified_until[self.market.offer_supplier]
         return (self.starts >= ready[:, None]) & (self.starts < licence[:, None])
+
+    def stay_near(self, previous: Plan, freeze: float) -> None:
+        """Prefer the lines of the previous plan; keep those to be ordered before `freeze`.
+
+        A line that the rules don't allow any more is forgotten.
+        """
+        slot = np.searchsorted(self.starts, previous.available_from)
+        inside = slot < len(self.starts)
+        inside[inside] = self.starts[slot[inside]] == previous.available_from[inside]
+        offer, slot, units = previous.offer[inside], slot[inside], previous.units[inside]
+        np.add.at(self.previous, (offer, slot), units)
+        frozen = previous.order_by[inside] < freeze
+        none = np.zeros(int(frozen.sum()))
+        lines = np.stack([offer[frozen], slot[frozen], units[frozen], none, none], axis=1)
+        self.add(lines.astype(float), np.inf)
+        self.frozen = self.units.copy()
 
     def _committed(self) -> tuple[Array, Array]:
         """Units [O, T] that become ready in each slot's hour, money [S], of committed lines."""
@@ -155,7 +203,7 @@ class Allocation:
         money = units * self.market.line_cost(offer, units)
         supplier = self.market.offer_supplier[offer]
         own = np.bincount(supplier, money, minlength=len(self.market.supplier_ids))
-        return np.asarray(own + self.committed_money)
+        return np.asarray(own + self.committed_money, dtype=float)
 
     def room(self) -> Array:
         """[O, T] units that may still be added."""
@@ -176,18 +224,21 @@ class Allocation:
     def terms(self) -> Terms:
         """The offers as pricing sees them; copies, to be drawn down."""
         market = self.market
-        credit_left = (self.supplier_cap > self.money())[market.offer_supplier]
+        left = (self.supplier_cap - self.money())[market.offer_supplier]
+        affordable = left / np.maximum(self.cheapest, 1e-9)
         return Terms(
             starts=group_starts(market.offer_product[self.by_product], len(market.product_ids)),
             rows=self.by_product,
             unit_cost=market.unit_cost,
+            money_cost=self.money_cost[market.offer_supplier],
             fill=market.fill_rate,
             loss=market.loss_rate,
             least=self.least,
             pack=np.maximum(market.pack_size, 1).astype(float),
             plan_room=self.plan_room(),
-            room=np.where(credit_left[:, None], self.room(), 0.0),
+            room=np.minimum(self.room(), affordable[:, None]),
             bought=self.units.copy(),
+            previous=self.previous,
             tiers=self.tiers,
         )
 
@@ -220,28 +271,39 @@ class Allocation:
             money,
             strict,
         )
-        self.added = np.concatenate([self.added, blocks[rows, :3]])
+        self.added = np.concatenate([self.added, blocks[rows]])
         return len(rows), float(last)
 
-    def keep_shares(self) -> bool:
-        """Take back what is above its supplier's share of all that is committed; True = some was.
+    def mean_return(self) -> float:
+        """Gain per money of all blocks so far."""
+        return float(self.added[:, 3].sum() / max(self.added[:, 4].sum(), 1e-9))
 
-        The most money that the wanted amounts allow is the largest fixed point of
-        total = Σ min(wanted, share × total); what is above goes, the last added first.
-        """
+    def over_share(self) -> bool:
+        """Whether a supplier has more than its share of all that is committed."""
         money = self.money()
-        total, before = money.sum(), np.inf
+        return bool(self._over(money, self.share * money.sum()).any())
+
+    def within_shares(self) -> float:
+        """Most money that could stay: the largest total = Σ min(money, share × total)."""
+        money = self.money()
+        total, before = float(money.sum()), np.inf
         while before - total > 1e-9 * total:
             allowed = np.maximum(self.share * total, self.committed_money)
-            before, total = total, np.minimum(money, allowed).sum()
-        undone = False
-        target = self.share * total
+            before, total = total, float(np.minimum(money, allowed).sum())
+        return total
+
+    def limit_shares(self, total: float) -> None:
+        """Let no supplier have more than its share of `total`."""
+        self.supplier_cap = np.minimum(self.supplier_cap, self.share * total)
+
+    def keep_shares(self) -> None:
+        """Take back, last added first, what is above its supplier's share of all the money."""
+        money = self.money()
+        target = self.share * self.within_shares()
         while self._over(money, self.share * money.sum()).any():
-            undone = True
             target = np.minimum(target, self.share * money.sum())
             self._undo(np.where(self._over(money, target), target, np.inf))
             money = self.money()
-        return undone
 
     def _over(self, money: Array, target: Array) -> Array:
         """[S] True where a supplier has more than its target and some of it can be taken back."""
@@ -254,6 +316,8 @@ class Allocation:
         kept = _undo_blocks(
             self.added,
             self.units,
+            self.least,
+            np.maximum(market.pack_size, 1),
             market.offer_supplier,
             market.unit_cost,
             self.tiers,
@@ -261,6 +325,16 @@ class Allocation:
             target,
         )
         self.added = self.added[kept]
+
+    def replace(self, units: Array) -> None:
+        """Hold these units [O, T] instead; each line becomes one block, the dearest first."""
+        usual = self.mean_return()
+        self.units = units
+        offer, slot = np.nonzero(units)
+        bought = units[offer, slot]
+        money = bought * self.market.line_cost(offer, bought)
+        blocks = np.stack([offer, slot, bought, usual * money, money], axis=1)
+        self.added = blocks[np.argsort(-money, kind="stable")]
 
     def plan(self) -> Plan:
         """The lines, sorted by instant, supplier and product."""

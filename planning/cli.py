@@ -123,6 +123,7 @@ def parser() -> argparse.ArgumentParser:
     _add_forecast(commands)
     _add_backtest(commands)
     _add_replay(commands)
+    _add_evaluate(commands)
     commands.add("runs", "list the runs in the ledger", "peakahead runs -w market")
     commands.add("status", "tell the last success and its age", "peakahead status -w market --json")
     commands.add(
@@ -231,8 +232,35 @@ def _add_replay(commands: _Commands) -> None:
         metavar="F",
         help="a plan.csv, none (buy on demand), last-week (the same hours) or latest (last run's)",
     )
+    replay.add_argument(
+        "--seeds",
+        type=_count,
+        default=1,
+        metavar="N",
+        help="replay with so many seeds, from --seed on, and tell means and spread (1)",
+    )
     _as_of(replay, "that of the run that made the plan, else now")
     _seed(replay)
+
+
+def _add_evaluate(commands: _Commands) -> None:
+    evaluate = commands.add(
+        "evaluate",
+        "decide past days anew and serve their real orders: buying on demand, last week's same "
+        "hours, base stock, the plan and perfect foresight, stock carried from day to day",
+        "peakahead evaluate -w market --as-of 2026-03-30 --days 3 --out evaluation",
+    )
+    _as_of(evaluate)
+    evaluate.add_argument(
+        "--days", type=_count, default=3, metavar="N", help="last whole days before as-of (3)"
+    )
+    evaluate.add_argument(
+        "--out",
+        type=Path,
+        metavar="F",
+        help="a .csv (the policies), an .html (figures) or a folder (all tables and figures)",
+    )
+    _seed(evaluate)
 
 
 def _fail(message: str, code: int, *, as_json: bool) -> int:

@@ -8,15 +8,17 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from forecast import forecast as forecast_panel
-from planning import comparison, job, ledger, scoreboard
+from planning import comparison, job, ledger, scoreboard, standings
 from planning.console import log, progress
 from planning.decide import calendar_notes, expect_demand, models_used
+from planning.evaluate import evaluate as roll_policies
 from planning.exports import csv_text
 from planning.kept import KeptModel
 from planning.market import make_market
@@ -237,11 +239,36 @@ def replay(arguments: argparse.Namespace) -> Said:
         arguments.plan,
         as_of=asked,
         now=_now(),
-        seed=arguments.seed,
+        seeds=range(arguments.seed, arguments.seed + arguments.seeds),
     )
     _tell(arguments, result.notes, _warnings({"orders to replay": result.counts}))
-    said = next(iter(result.kpis.values())) if len(result.kpis) == 1 else {"plans": result.kpis}
+    plans = {name: figures.as_json() for name, figures in result.figures.items()}
+    said = next(iter(plans.values())) if len(plans) == 1 else {"plans": plans}
     return {**said, "text": comparison.words(result, workspace)}
+
+
+def evaluate(arguments: argparse.Namespace) -> Said:
+    """Roll policies over past days."""
+    standings.check(arguments.out)
+    workspace = load_workspace(arguments.workspace)
+    as_of = _as_of(arguments, workspace.timezone)
+    with progress(quiet=arguments.quiet) as report:
+        found = roll_policies(
+            workspace,
+            partial(read_workspace, workspace),
+            as_of,
+            days=arguments.days,
+            seed=arguments.seed,
+            progress=report,
+        )
+    _tell(arguments, found.notes, _warnings(job.counts(found.inputs)))
+    text = standings.words(found, workspace.target_minutes)
+    written = [] if arguments.out is None else standings.save(found, arguments.out, text)
+    return {
+        **standings.as_json(found),
+        "out": [str(path.resolve()) for path in written],
+        "text": "\n".join([text, *(f"Wrote {path}" for path in written)]),
+    }
 
 
 def runs(arguments: argparse.Namespace) -> Said:

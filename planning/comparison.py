@@ -6,44 +6,49 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from planning import ledger
-from planning.decide import limits_of
+from planning import ledger, policies
+from planning.decide import limits_of, order_rows
 from planning.policies import last_week
 from planning.problem import Market, Plan, market, orders, plan_of
-from planning.replay import replay
+from planning.replay import Served, replay
 from planning.rules import Limits
 from planning.tables import InputRefused, read_orders, read_plan, read_workspace
 from planning.workspace import ConfigError, Workspace
 
-NAMES = {
-    "none": "buying on demand",
-    "last-week": "last week's same hours",
-    "latest": "the plan",
-}
+NAMES = {**policies.NAMES, "latest": policies.NAMES["plan"]}  # for people
 Kpis = Mapping[str, float | None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figures:
+    """What one plan gives on the orders: means over the seeds."""
+
+    kpis: Kpis
+    by_segment: dict[str, Kpis]  # of the segments that ordered
+    spread: Kpis | None  # standard deviation of each figure over the seeds; None = one seed
+
+    def as_json(self) -> dict[str, Any]:
+        """The figures themselves, `by_segment` and, over several seeds, `spread`."""
+        spread = {} if self.spread is None else {"spread": self.spread}
+        return {**self.kpis, "by_segment": self.by_segment, **spread}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
     """The figures of each plan on the same orders."""
 
-    kpis: dict[str, Kpis]  # by plan, as it was asked for
+    figures: dict[str, Figures]  # by plan, as it was asked for
+    seeds: int
     orders: int
     counts: dict[str, int]  # what became of the rows of the orders' file
     report: Path | None  # of the run whose plan was replayed
     notes: list[str]
-
-
-def order_rows(log: pa.Table) -> pd.DataFrame:
-    """The columns of an order log that fulfilment needs."""
-    wanted = ["product_id", "ordered_at", "quantity", "status", "segment"]
-    rows: pd.DataFrame = log.select(wanted).to_pandas()
-    return rows
 
 
 def _latest(workspace: Workspace) -> Path:
@@ -77,10 +82,11 @@ def compare(
     *,
     as_of: pd.Timestamp | None,
     now: pd.Timestamp,
-    seed: int,
+    seeds: Sequence[int],
 ) -> Comparison:
     """Replay the orders under each plan: a file, `none`, `last-week` or `latest`.
 
+    Each seed is a replay with chances of its own, the same for every plan.
     Without `as_of`, that of the run which made one of the plans counts, else `now`.
     """
     files = {
@@ -96,26 +102,48 @@ def compare(
     sellers = market(inputs.tables, workspace.timezone)
     stream = orders(order_rows(log.orders), sellers.product_ids)
     limits = limits_of(workspace, instant)
-    kpis: dict[str, Kpis] = {}
+    figures: dict[str, Figures] = {}
     for name in plans:
         plan = _plan(name, files, workspace, sellers, inputs.orders, limits)
-        kpis[name] = replay(
-            sellers,
-            stream,
-            plan,
-            as_of=limits.as_of,
-            horizon=limits.horizon,
-            target_minutes=workspace.target_minutes,
-            rng=np.random.default_rng(seed),
-        ).kpis()
+        figures[name] = _figures(
+            [
+                replay(
+                    sellers,
+                    stream,
+                    plan,
+                    as_of=limits.as_of,
+                    horizon=limits.horizon,
+                    target_minutes=workspace.target_minutes,
+                    rng=np.random.default_rng(seed),
+                )
+                for seed in seeds
+            ]
+        )
     report = next((path.parent / "report.html" for path in files.values()), None)
     return Comparison(
-        kpis=kpis,
+        figures=figures,
+        seeds=len(seeds),
         orders=len(stream),
         counts=asdict(log.counts),
         report=report if report is not None and report.is_file() else None,
         notes=[*log.notes, *([] if as_of else [f"as-of {instant.isoformat()}, {source}"])],
     )
+
+
+def _figures(runs: Sequence[Served]) -> Figures:
+    table = pd.DataFrame([run.kpis() for run in runs], dtype=float)
+    segments = pd.concat([run.by_segment() for run in runs])
+    segments = segments.groupby(level=0, sort=False).mean().astype({"orders": "int64"})
+    return Figures(
+        kpis=_plain(table.mean()),
+        by_segment={str(name): _plain(row) for name, row in segments.astype(object).iterrows()},
+        spread=_plain(table.std()) if len(runs) > 1 else None,
+    )
+
+
+def _plain(row: pd.Series) -> Kpis:
+    """Figures as JSON knows them: None where there is none."""
+    return {str(name): None if pd.isna(value) else value for name, value in row.items()}
 
 
 def _plan(
@@ -139,12 +167,16 @@ def _plan(
 def words(result: Comparison, workspace: Workspace) -> str:
     """The comparison in plain words."""
     told = [f"{result.orders:,} orders, on time = within {workspace.target_minutes:g} minutes"]
-    for name, kpis in result.kpis.items():
+    if result.seeds > 1:
+        told[0] += f"; means over {result.seeds} seeds"
+    for name, figures in result.figures.items():
+        kpis, spread = figures.kpis, figures.spread
         if kpis["mean_minutes"] is None:
             told.append(f"  {NAMES.get(name, name)}: no order was served")
             continue
+        apart = "" if spread is None else f" ± {spread['mean_minutes']:.2f}"
         told.append(
-            f"  {NAMES.get(name, name)}: {kpis['mean_minutes']:.1f} minutes on average "
+            f"  {NAMES.get(name, name)}: {kpis['mean_minutes']:.1f}{apart} minutes on average "
             f"(95 % within {kpis['p95_minutes']:.1f}), {kpis['on_time_share']:.0%} on time, "
             f"{kpis['instant_share']:.0%} at once, spend {kpis['spend']:,.0f}"
         )

@@ -59,6 +59,13 @@ class Decision:
     details: pd.DataFrame  # the rows of plan_reasons.csv, a line each
 
 
+def order_rows(log: pa.Table) -> pd.DataFrame:
+    """The columns of an order log that fulfilment needs."""
+    wanted = ["product_id", "ordered_at", "quantity", "status", "segment"]
+    rows: pd.DataFrame = log.select(wanted).to_pandas()
+    return rows
+
+
 def country_of(tz: str) -> str | None:
     """ISO code of the country whose clock `tz` is, for its holidays; None = of no country."""
     zones = (resources.files("tzdata") / "zoneinfo" / "zone.tab").read_text(encoding="utf-8")
@@ -194,7 +201,23 @@ def sample_streams(arrivals: Forecast, freq: str, mix: OrderMix, seed: int) -> l
     return [sample_future(path, starts, bucket, mix, rng) for path in arrivals.paths[:futures]]
 
 
-def _require_sellers(sellers: Market, as_of: pd.Timestamp) -> None:
+def sampled_futures(
+    workspace: Workspace,
+    inputs: Inputs,
+    panel: Panel,
+    as_of: pd.Timestamp,
+    *,
+    seed: int,
+    progress: Progress,
+) -> list[Orders]:
+    """Forecast the orders of every product and draw the streams that a plan is made for."""
+    arrivals = expect_orders(workspace, inputs, panel, seed=seed, progress=progress)
+    mix = recent_mix(panel, inputs.orders, as_of)
+    return sample_streams(arrivals, workspace.freq, mix, seed)
+
+
+def require_sellers(sellers: Market, as_of: pd.Timestamp) -> None:
+    """Raise NoPlanPossible unless some supplier that offers anything holds a licence."""
     licensed = sellers.qualified_until > as_of.timestamp()
     if not licensed[sellers.offer_supplier].any():
         raise NoPlanPossible(
@@ -218,11 +241,9 @@ def decide(
         When the optimiser broke a plan rule: nothing may be stored then.
     """
     sellers = market(inputs.tables, workspace.timezone)
-    _require_sellers(sellers, as_of)
+    require_sellers(sellers, as_of)
     demand = expect_demand(workspace, inputs, as_of, seed=seed, progress=progress)
-    arrivals = expect_orders(workspace, inputs, demand.panel, seed=seed, progress=progress)
-    mix = recent_mix(demand.panel, inputs.orders, as_of)
-    streams = sample_streams(arrivals, workspace.freq, mix, seed)
+    streams = sampled_futures(workspace, inputs, demand.panel, as_of, seed=seed, progress=progress)
     limits = limits_of(workspace, as_of)
     aims = aims_of(workspace)
     solution = solve(sellers, streams, limits, aims, seed=seed, progress=progress)

@@ -146,7 +146,6 @@ def _gains_of_more(
     slot: Array,
     product: Array,
     size: Array,
-    money_cost: float,
 ) -> Array:
     """[L] money gained if each line alone had `size` [L] more units."""
     gains = np.empty(len(offer))
@@ -159,7 +158,7 @@ def _gains_of_more(
         value, left = relief(unserved, p, slots.start[t], slots.until[p, t], whole, False)
         keep = 1 - terms.loss[o] * slots.loses[p, t]
         worth = (value + left * money / units * keep) * arriving / whole
-        gains[line] = worth - money * terms.fill[o] - money * money_cost
+        gains[line] = worth - money * terms.fill[o] - money * terms.money_cost[o]
     return gains
 
 
@@ -182,21 +181,20 @@ def _short_of(allocation: Allocation, offer: Array, slot: Array) -> list[Array]:
     ]
 
 
-def _binding(solution: Solution, allocation: Allocation, unserved: Unserved) -> Array:
+def _binding(plan: Plan, allocation: Allocation, unserved: Unserved) -> Array:
     """[L] name of the rule that keeps each line from being larger.
 
     Of the caps that one more pack would exceed the first of RULES is told, but only where that
     pack is worth having; where it isn't, but one unit would be, the pack is what stops it.
     """
-    plan, market = solution.plan, allocation.market
+    market = allocation.market
     slot = np.searchsorted(allocation.starts, plan.available_from)
     product, terms = market.offer_product[plan.offer], allocation.terms()
     pack = np.maximum(market.pack_size[plan.offer], 1).astype(float)
-    cost = solution.growth.money_cost
     lines = (plan.offer, slot, product)
-    of_pack = _gains_of_more(unserved, allocation.slots(), terms, *lines, pack, cost)
+    of_pack = _gains_of_more(unserved, allocation.slots(), terms, *lines, pack)
     ones = np.ones(len(plan))
-    of_one = _gains_of_more(unserved, allocation.slots(), terms, *lines, ones, cost)
+    of_one = _gains_of_more(unserved, allocation.slots(), terms, *lines, ones)
     caps = _short_of(allocation, plan.offer, slot)
     wanted = of_pack > 0
     conditions = [*(wanted & cap for cap in caps), ~wanted & (pack > 1) & (of_one > 0)]
@@ -237,7 +235,7 @@ def line_details(solution: Solution, limits: Limits) -> pd.DataFrame:
     simulator = growth.simulator
     market = simulator.market
     outcomes = simulator.serve(plan)
-    allocation = Allocation.holding(market, limits, plan)
+    allocation = Allocation.holding(market, limits, plan, growth.money_cost)
     product = market.offer_product[plan.offer]
     minutes, units = _minutes_and_units(market, simulator.futures, outcomes, solution.starts)
     rate = _marginal_minutes(
@@ -250,7 +248,7 @@ def line_details(solution: Solution, limits: Limits) -> pd.DataFrame:
         {
             "line_id": [f"L{row:06d}" for row in range(1, len(plan) + 1)],
             "minutes_per_1000": PER_MONEY * rate / len(simulator.futures),
-            "binding_rule": _binding(solution, allocation, unserved),
+            "binding_rule": _binding(plan, allocation, unserved),
             "next_supplier_id": names[supplier],
             "next_unit_cost": cost,
         },

@@ -13,12 +13,12 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import NamedTuple
 
 import numpy as np
 
-from planning.allocation import Allocation, slot_starts
+from planning.allocation import Allocation, Step, slot_starts
 from planning.bound import cost_bound
+from planning.polish import polish
 from planning.pricing import THREADS, Price, Unserved, price_blocks
 from planning.problem import DAY, SEGMENTS, Array, Market, Orders, Plan, stream
 from planning.reasons import reasons
@@ -29,6 +29,8 @@ from planning.simulate import Future, Simulator, futures_of
 YEAR = 365 * DAY
 ROUNDS = 16  # slices of the money
 BLOCKS_PER_ROUND = 24  # of one product
+SHARE_TRIES = 6  # growths before what is above its supplier's share is taken back
+SHARE_ROOM = 1.25  # of the money of one growth that shares are taken of in the next
 SAMPLE = 200  # products that tell the first round what to expect
 FLOOR_SHARE = 0.5  # of the last round's marginal return: blocks below it are not even priced
 URGENCIES = (1.0, 0.1, 0.01)  # price of a minute, in mean order values, while the target is missed
@@ -72,13 +74,6 @@ class Expectation:
         return {name: None if np.isnan(value) else value for name, value in figures.items()}
 
 
-class Step(NamedTuple):
-    """Where a round of growth began."""
-
-    plan: Plan
-    floor: float  # least return that it looked for
-
-
 @dataclass(frozen=True, kw_only=True)
 class Growth:
     """How a plan came about: what it takes to go on from it."""
@@ -86,7 +81,8 @@ class Growth:
     simulator: Simulator  # its futures
     minute_price: float  # money that a weighted minute was worth
     money_cost: float  # of committing one unit of money over the horizon
-    path: list[Step]  # its rounds, from the empty plan on; none where no plan was worth its money
+    money_costs: Array  # [S] the same at each supplier, with the prices of its share
+    path: list[Step]  # its rounds, from the first on; none where no plan was worth its money
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +120,6 @@ def _add_slice(
     unserved: Unserved,
     *,
     money: float,
-    money_cost: float,
     floor: float,
     returns: Array,
     strict: bool = False,
@@ -135,16 +130,14 @@ def _add_slice(
         unserved,
         allocation.slots(),
         allocation.terms(),
-        Price(money_cost, floor, min(money, left), BLOCKS_PER_ROUND),
+        Price(floor, min(money, left), BLOCKS_PER_ROUND),
         returns,
     )
     product = allocation.market.offer_product[blocks[:, 0].astype("int64")]
     return allocation.add(blocks[_by_return(blocks, product)], money, strict=strict)
 
 
-def _first_floor(
-    allocation: Allocation, unserved: Unserved, money: float, money_cost: float
-) -> float:
+def _first_floor(allocation: Allocation, unserved: Unserved, money: float) -> float:
     """Least return that a slice of the money should earn, by a sample of the products."""
     every = len(unserved.bounds) // SAMPLE
     if every < 2:
@@ -153,7 +146,7 @@ def _first_floor(
         unserved._replace(taken=unserved.taken.copy()),
         allocation.slots(),
         allocation.terms(),
-        Price(money_cost, 0.0, money, BLOCKS_PER_ROUND),
+        Price(0.0, money, BLOCKS_PER_ROUND),
         np.full(allocation.units.shape, np.inf),
         every=every,
     )
@@ -167,52 +160,97 @@ def _first_floor(
 
 def grow(
     simulator: Simulator,
-    allocation: Allocation,
+    limits: Limits,
     *,
     minute_price: float,
     money_cost: float,
     progress: Progress,
-    floor: float = 0.0,
-) -> list[Step]:
-    """Add to an allocation what relieves the futures best when a minute is worth `minute_price`.
+    previous: Plan | None = None,
+    freeze: float = 0.0,
+) -> Allocation:
+    """The plan that relieves the futures best when a minute is worth `minute_price`.
 
-    Parameters
-    ----------
-    floor
-        Least return to look for in the first round; 0 = not known.
-
-    Returns
-    -------
-    Where each round began; the last plan is in the allocation.
+    A supplier's share is one of what the plan commits, which is known only in the end. Where it
+    turns out too small the plan grows again, money at that supplier dearer and at others cheaper:
+    with multipliers μ of money_s ≤ share_s Σ money, a unit of money at s costs μ_s − Σ share μ.
     """
-    strict = False
+
+    def rounds(allocation: Allocation, *, strict: bool = False) -> None:
+        grow_on(
+            allocation,
+            simulator,
+            minute_price=minute_price,
+            progress=progress,
+            strict=strict,
+        )
+
+    share = np.minimum(simulator.market.max_share, 1.0)
+    dearer, total, tried = np.zeros(len(share)), np.inf, []
+    for number in range(SHARE_TRIES):
+        price = money_cost + dearer - share @ dearer
+        allocation = _start(simulator.market, limits, price, previous, freeze)
+        allocation.limit_shares(total)
+        rounds(allocation)
+        if polish(allocation, simulator, minute_price):
+            rounds(allocation)
+        if not allocation.over_share():
+            return allocation
+        tried.append(allocation)
+        money = allocation.money()
+        total = float(money.sum()) * SHARE_ROOM
+        over = np.clip(money / np.maximum(share * money.sum(), 1e-9) - 1, -1, 1)
+        step = allocation.mean_return() / np.sqrt(number + 1)
+        dearer = np.maximum(dearer + step * over, 0.0)
+    allocation = max(tried, key=Allocation.within_shares)
+    allocation.keep_shares()
+    rounds(allocation, strict=True)  # the money set free goes where every share holds
+    allocation.keep_shares()
+    return allocation
+
+
+def _start(
+    market: Market, limits: Limits, money_cost: Array | float, previous: Plan | None, freeze: float
+) -> Allocation:
+    """Nothing bought yet but what the previous plan's freeze holds."""
+    allocation = Allocation(market, limits, money_cost)
+    if previous is not None:
+        allocation.stay_near(previous, limits.as_of + freeze)
+    return allocation
+
+
+def grow_on(
+    allocation: Allocation,
+    simulator: Simulator,
+    *,
+    minute_price: float,
+    progress: Progress,
+    strict: bool = False,
+    floor: float = 0.0,
+) -> None:
+    """Add slices of the money, round by round, until nothing is worth adding.
+
+    `floor` is the least return to look for in the first round; 0 = not known.
+    """
     returns = np.full(allocation.units.shape, np.inf)
     money = allocation.limits.working_capital / ROUNDS
-    path: list[Step] = []
-    for number in range(3 * ROUNDS):
+    for number in range(2 * ROUNDS):
         plan = allocation.plan()
         unserved = simulator.unserved(simulator.serve(plan), minute_price)
         if number == 0 and floor == 0.0:
-            floor = _first_floor(allocation, unserved, money, money_cost)
-        path.append(Step(plan, floor))
+            floor = _first_floor(allocation, unserved, money)
+        allocation.path.append(Step(plan, floor))
         added, last = _add_slice(
             allocation,
             unserved,
             money=money,
-            money_cost=money_cost,
             floor=floor,
             returns=returns,
             strict=strict,
         )
         progress("plan", min((number + 1) / ROUNDS, 1.0))
         if not added and floor == 0.0:
-            if strict or not allocation.keep_shares():
-                break
-            strict = True  # the money set free goes where every share holds
-            returns[:] = np.inf
+            break
         floor = last * FLOOR_SHARE if added else 0.0
-    allocation.keep_shares()
-    return path
 
 
 def _by_hour(at: Array, minutes: Array, starts: Array) -> Array:
@@ -284,11 +322,23 @@ def solve(
     *,
     seed: int,
     progress: Progress = lambda *_: None,
+    previous: Plan | None = None,
+    freeze: float = 0.0,
 ) -> Solution:
     """The plan for sampled streams of orders (or, with the true stream, perfect foresight).
 
     While the target share is missed, minutes go before money, as far as the expected spend stays
     at or below that of buying everything on demand; then a minute is worth its delay cost.
+
+    Parameters
+    ----------
+    streams
+        Sampled orders of the horizon, each as likely as the next.
+    previous
+        A plan not yet ordered, to stay near to: one of its units is given up only for one that
+        returns half as much again. What is ordered already belongs in `limits.committed`.
+    freeze
+        Seconds from as-of; lines of `previous` to be ordered in that time are kept as they are.
     """
     started = time.perf_counter()
     futures = futures_of(market, streams, aims.weights(), stream(seed, CHANCES))
@@ -296,20 +346,23 @@ def solve(
     money_cost = aims.capital_cost * limits.horizon / YEAR
     reactive = expect(market, futures, Plan.empty(), limits, aims, seed)
     for minute_price in _minute_prices(reactive, futures, aims):
-        allocation = Allocation(market, limits)
-        path = grow(
+        allocation = grow(
             simulator,
-            allocation,
+            limits,
             minute_price=minute_price,
             money_cost=money_cost,
             progress=progress,
+            previous=previous,
+            freeze=freeze,
         )
         plan = allocation.plan()
         predicted = expect(market, futures, plan, limits, aims, seed)
         if predicted.spend <= reactive.spend:
             break
     else:  # nothing that relieves the jam is worth its money
-        plan, predicted, path = Plan.empty(), reactive, []
+        allocation = _start(market, limits, 0.0, previous, freeze)
+        plan = allocation.plan()
+        predicted = expect(market, futures, plan, limits, aims, seed)
     bounds = [cost_bound(market, future, limits, aims.delay_cost) for future in futures]
     return Solution(
         plan=plan,
@@ -324,6 +377,10 @@ def solve(
         reactive=reactive,
         seconds=time.perf_counter() - started,
         growth=Growth(
-            simulator=simulator, minute_price=minute_price, money_cost=money_cost, path=path
+            simulator=simulator,
+            minute_price=minute_price,
+            money_cost=money_cost,
+            money_costs=allocation.money_cost,
+            path=allocation.path,
         ),
     )

@@ -15,6 +15,13 @@ from planning.problem import Array, Market, instants
 
 INK, MUTED, ACCENT, WARM = "#1f2933", "#9aa5b1", "#0b7285", "#e8590c"
 BAND = "rgba(11, 114, 133, 0.18)"
+COLOURS = {  # of policies
+    "none": WARM,
+    "last-week": "#f2b134",
+    "base-stock": "#7b5ea7",
+    "plan": ACCENT,
+    "foresight": MUTED,
+}
 SEEN_DAYS = 7  # of history before a forecast
 
 
@@ -158,3 +165,34 @@ def money_figure(lines: pd.DataFrame) -> go.Figure:
         figure.add_bar(x=by_hour.index, y=by_hour, name=str(supplier_id))
     figure.update_layout(barmode="stack")
     return _styled(figure, "Money committed, by the hour that units become ready", "money")
+
+
+def daily_figure(days: pd.DataFrame, names: Mapping[str, str]) -> go.Figure:
+    """Mean delivery minutes by day of order, one line a policy (columns policy, day, …)."""
+    figure = go.Figure()
+    for policy, own in days.groupby("policy", sort=False):
+        colour = COLOURS.get(str(policy), INK)
+        figure.add_scatter(
+            x=own["day"],
+            y=own["mean_minutes"],
+            name=names[str(policy)],
+            line={"color": colour, "width": 2},
+        )
+    figure.update_xaxes(type="category")
+    return _styled(figure, "Delivery time by day of order", "minutes")
+
+
+def reachable_figure(policies: pd.DataFrame, names: Mapping[str, str]) -> go.Figure:
+    """Share of the reachable improvement that each policy wins, as bars."""
+    shown = policies[policies["policy"] != "none"]
+    figure = go.Figure()
+    figure.add_bar(
+        x=[names[policy] for policy in shown["policy"]],
+        y=shown["share_of_reachable"],
+        marker={"color": [COLOURS.get(policy, INK) for policy in shown["policy"]]},
+        text=shown["share_of_reachable"],
+        texttemplate="%{text:.0%}",
+    )
+    figure.update_yaxes(tickformat=".0%")
+    title = "Share of the reachable improvement: none = buying on demand, all = perfect foresight"
+    return _styled(figure, title, "share won")

@@ -1,29 +1,50 @@
-"""Simple ways to buy ahead, to hold the plan against."""
+"""Ways to buy ahead, one interface: a situation in, a plan out."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from planning.allocation import Allocation
+from planning.base_stock import base_stock, cheapest_usable
+from planning.optimise import Aims, solve
 from planning.problem import DAY, HOUR, Array, Market, Orders, Plan, epoch, instants
 from planning.rules import Limits
+
+
+@dataclass(frozen=True, kw_only=True)
+class Situation:
+    """What may be known when a plan is made."""
+
+    market: Market  # its stock is what is on hand
+    limits: Limits  # with the lines already ordered
+    aims: Aims
+    history: Orders  # before as-of
+    streams: Sequence[Orders]  # sampled futures
+    truth: Orders | None  # the orders that will come; for foresight alone
+    seed: int
 
 
 def last_week(market: Market, history: Orders, limits: Limits) -> Plan:
     """Buy for each clock hour what was ordered in the same hour of the week before.
 
     At the offer with the lowest unit price, whole packs, busiest hours first, until the money is
-    spent; every plan rule is kept.
+    spent; units already ordered for the hour count, and every plan rule is kept.
     """
     allocation = Allocation(market, limits)
     wanted, arrivals = _same_hours(market, history, allocation.starts, limits)
-    offer_of = _cheapest_usable(allocation)
+    wanted = np.maximum(wanted - _due(market, allocation.starts, limits), 0)
+    offer_of = cheapest_usable(allocation)
     product, slot = np.nonzero((wanted > 0) & (offer_of >= 0))
     offer = offer_of[product, slot]
     pack = np.maximum(market.pack_size[offer], 1)
     units = np.ceil(wanted[product, slot] / pack) * pack
-    most = np.floor(np.minimum(allocation.room()[offer, slot], market.max_units[offer]) / pack)
+    most = np.floor(
+        np.minimum(allocation.room()[offer, slot], allocation.plan_room()[offer]) / pack
+    )
     units = np.minimum(np.maximum(units, allocation.least[offer]), most * pack)
     money = units * market.unit_cost[offer]
     blocks = np.stack([offer, slot, units, arrivals[slot], money], axis=1).astype(float)
@@ -46,21 +67,54 @@ def _same_hours(
     return units.reshape(shape), np.bincount(hour[inside], minlength=len(starts))
 
 
+def _due(market: Market, starts: Array, limits: Limits) -> Array:
+    """[N, T] units that lines already ordered make ready in each hour."""
+    ordered = limits.committed
+    hour = np.maximum(np.searchsorted(starts, ordered.available_from, side="right") - 1, 0)
+    cell = market.offer_product[ordered.offer] * len(starts) + hour
+    shape = (len(market.product_ids), len(starts))
+    return np.bincount(cell, ordered.units, minlength=shape[0] * shape[1]).reshape(shape)
+
+
 def _weeks_later(at: Array, weeks: int, tz: str) -> Array:
     """The same local time some weeks later; where the clocks skip it, the first instant after."""
     local = instants(at, tz).tz_localize(None) + pd.Timedelta(weeks=weeks)
     return epoch(local.tz_localize(tz, ambiguous=True, nonexistent="shift_forward"))
 
 
-def _cheapest_usable(allocation: Allocation) -> Array:
-    """[N, T] offer with the lowest unit price that can be ready in the slot, -1 = none."""
-    market = allocation.market
-    ranked = np.lexsort((market.unit_cost, market.offer_product))
-    product = market.offer_product[ranked]
-    rank = np.arange(len(ranked)) - np.searchsorted(product, product)
-    choice = np.full((len(market.product_ids), len(allocation.starts)), -1)
-    for place in range(int(rank.max(initial=0)), -1, -1):
-        rows = ranked[rank == place]
-        owner = market.offer_product[rows]
-        choice[owner] = np.where(allocation.usable[rows], rows[:, None], choice[owner])
-    return choice
+def _on_demand(_: Situation) -> Plan:
+    return Plan.empty()
+
+
+def _last_week(seen: Situation) -> Plan:
+    return last_week(seen.market, seen.history, seen.limits)
+
+
+def _base_stock(seen: Situation) -> Plan:
+    return base_stock(seen.market, seen.streams, seen.limits, seen.aims, seed=seen.seed)
+
+
+def _plan(seen: Situation) -> Plan:
+    return solve(seen.market, seen.streams, seen.limits, seen.aims, seed=seen.seed).plan
+
+
+def _foresight(seen: Situation) -> Plan:
+    if seen.truth is None:
+        raise ValueError("foresight needs the orders that will come")
+    return solve(seen.market, [seen.truth], seen.limits, seen.aims, seed=seen.seed).plan
+
+
+POLICIES: dict[str, Callable[[Situation], Plan]] = {
+    "none": _on_demand,
+    "last-week": _last_week,
+    "base-stock": _base_stock,
+    "plan": _plan,
+    "foresight": _foresight,
+}
+NAMES = {
+    "none": "buying on demand",
+    "last-week": "last week's same hours",
+    "base-stock": "base stock (newsvendor)",
+    "plan": "the plan",
+    "foresight": "perfect foresight",
+}

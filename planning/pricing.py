@@ -17,6 +17,7 @@ import numpy as np
 from planning.problem import Array
 
 NEAR_BEST = 0.9  # a larger block within this share of the best return is preferred: fewer steps
+KEEP = 1.5  # a unit of the previous plan is given up for one of this many times its return
 STALE = 1.25  # a return of an earlier round may have grown by this factor since
 THREADS = 2  # of the pricing; the result doesn't depend on them
 
@@ -55,6 +56,7 @@ class Terms(NamedTuple):
     starts: Array  # [N + 1] offers of product p are rows[starts[p]:starts[p + 1]]
     rows: Array  # [O] offers, grouped by product
     unit_cost: Array  # [O]
+    money_cost: Array  # [O] what committing one unit of money costs
     fill: Array  # [O]
     loss: Array  # [O]
     least: Array  # [O] smallest line, a multiple of the pack
@@ -62,13 +64,13 @@ class Terms(NamedTuple):
     plan_room: Array  # [O] units still allowed in this plan
     room: Array  # [O, T] units still allowed; 0 where the slot can't be used
     bought: Array  # [O, T] units in the plan so far
+    previous: Array  # [O, T] units in the plan before this one
     tiers: Tiers
 
 
 class Price(NamedTuple):
     """What a block has to be worth."""
 
-    of_money: float  # what committing one unit of money costs
     floor: float  # least gain per money committed
     most_money: float  # that one block may commit
     most_blocks: int  # of one product
@@ -151,12 +153,17 @@ def relief(
 
 
 @numba.njit(cache=True, nogil=True)
-def _next_size(terms: Terms, offer: int, bought: float, units: float, enough: float) -> float:
-    """The size to try after `units`: twice that, but no next price tier is jumped over.
+def _next_size(
+    terms: Terms, offer: int, bought: float, before: float, units: float, enough: float
+) -> float:
+    """The size to try after `units`: twice that, or less.
 
-    Beyond `enough` only a tier's size is left to try; 0 = none.
+    Neither the size of the previous plan nor the next price tier is jumped over. Beyond `enough`
+    only a tier's size is left to try; 0 = none.
     """
     size = 0.0 if units * terms.fill[offer] > enough else 2 * units
+    if units < before - bought < size:
+        size = before - bought
     tiers, pack = terms.tiers, terms.pack[offer]
     for tier in range(tiers.starts[offer], tiers.starts[offer + 1]):
         reach = np.ceil((tiers.least[tier] - bought) / pack) * pack
@@ -179,6 +186,7 @@ def _best_block(
 ) -> Choice:
     """The block size of one offer and slot with the best return, doubling from the smallest."""
     base, bought = terms.unit_cost[offer], terms.bought[offer, slot]
+    planned = terms.previous[offer, slot]
     before = line_money(terms.tiers, offer, base, bought)
     units = terms.pack[offer] if bought > 0 else terms.least[offer]
     room = min(terms.room[offer, slot], terms.plan_room[offer])
@@ -199,11 +207,15 @@ def _best_block(
             units * terms.fill[offer],
             False,
         )
-        gain = value - money * terms.fill[offer] + left * cost * keep - money * price.of_money
+        gain = (
+            value - money * terms.fill[offer] + left * cost * keep - money * terms.money_cost[offer]
+        )
+        if planned > bought:
+            gain *= 1 + (KEEP - 1) * min((planned - bought) / units, 1.0)
         rate = gain / max(money, 1e-9)
         if rate > best.rate or (best.rate > 0 and rate > NEAR_BEST * best.rate):
             best = Choice(rate, units, gain)
-        larger = _next_size(terms, offer, bought, units, enough)
+        larger = _next_size(terms, offer, bought, planned, units, enough)
         units = min(larger, most) if units < most else 0.0
     return best
 
@@ -247,7 +259,10 @@ def _bound_returns(
             while later < times and slots.start[later] < slots.until[product, slot]:
                 reach = max(reach, dearest[later])
                 later += 1
-            most = terms.fill[offer] * (reach / max(cheapest, 1e-9) - 1)
+            most = terms.fill[offer] * max(reach / max(cheapest, 1e-9) - 1, 0.0)
+            most -= terms.money_cost[offer]
+            if terms.previous[offer, slot] > terms.bought[offer, slot]:
+                most *= KEEP
             rate[cell] = min(rate[cell], max(most, 0.0))
 
 

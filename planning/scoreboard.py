@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from string import Template
 from typing import Any
 
 import numpy as np
@@ -26,33 +25,13 @@ from forecast import (
     reliability_figure,
     score_members,
 )
+from planning import pages
 from planning.decide import Progress, country_of, past_demand
 from planning.exports import csv_text
 from planning.tables import Inputs
 from planning.workspace import ConfigError, Workspace
 
 FILES = ("leaderboard.csv", "windows.csv", "reliability.csv", "levels.csv", "leaderboard.html")
-
-PAGE = Template("""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>peakahead · leaderboard</title>
-<style>
-body { font: 15px/1.5 system-ui, "Noto Sans CJK SC", sans-serif; color: #1f2933; margin: 0 auto;
-       max-width: 1120px; padding: 24px; }
-h1 { font-size: 24px; margin: 0; } h2 { font-size: 18px; margin: 36px 0 0; }
-.muted { color: #616e7c; margin: 4px 0; }
-</style>
-</head>
-<body>
-<h1>Leaderboard</h1>
-<p class="muted">$told</p>
-$sections
-</body>
-</html>
-""")
 
 SECTIONS = {
     "accuracy": "How far off. Less is better.",
@@ -199,22 +178,15 @@ def save(scores: Scores, out: Path) -> list[Path]:
 def page(scores: Scores) -> str:
     """One self-contained page with every figure."""
     board = scores.board()
-    parts: list[str] = []
-    first = True
+    parts: list[str | go.Figure] = []
     for group in GROUPS:
         parts += [f"<h2>{group.capitalize()}</h2>", f'<p class="muted">{SECTIONS[group]}</p>']
-        for figure in _figures(group, board, scores):
-            parts.append(
-                figure.to_html(
-                    full_html=False, include_plotlyjs=first, config={"displayModeBar": False}
-                )
-            )
-            first = False
+        parts += _figures(group, board, scores)
     failed = board.loc[board["error"] != "", ["member", "error"]].itertuples(index=False)
     parts += [f"<p>{escape(f'{name} failed: {error}')}</p>" for name, error in failed]
     windows = scores.windows["starts_at"].nunique()
     told = f"{windows} rolling origins; means over them. The best of each measure is coloured."
-    return PAGE.substitute(told=told, sections="\n".join(parts))
+    return pages.page("Leaderboard", told, parts)
 
 
 def _figures(group: str, board: pd.DataFrame, scores: Scores) -> list[go.Figure]:

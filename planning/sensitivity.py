@@ -9,13 +9,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
 
 from planning.advice import capital_advice, effect, jam_advice, late_by
-from planning.allocation import Allocation
-from planning.optimise import Aims, Expectation, Progress, Solution, Step, expect, grow
+from planning.allocation import Allocation, Step
+from planning.optimise import Aims, Expectation, Progress, Solution, expect, grow_on
 from planning.problem import Array, Market, Plan
 from planning.rules import Limits
 from planning.simulate import Outcome, Simulator
@@ -97,15 +98,20 @@ class Study:
         """Go on from a step up to some capital: those that follow, the last one the result."""
         growth, simulator = self.solution.growth, simulator or self.few
         limits = replace(self.limits, working_capital=capital)
-        allocation = Allocation.holding(simulator.market, limits, since.plan)
-        path = grow(
-            simulator,
+        allocation = Allocation.holding(simulator.market, limits, since.plan, growth.money_costs)
+        go_on = partial(
+            grow_on,
             allocation,
+            simulator,
             minute_price=growth.minute_price,
-            money_cost=growth.money_cost,
             progress=lambda *_: None,
-            floor=since.floor,
         )
+        go_on(floor=since.floor)
+        if allocation.over_share():
+            allocation.keep_shares()
+            go_on(strict=True)
+            allocation.keep_shares()
+        path = allocation.path
         return [*path[1:], Step(allocation.plan(), _last_floor(path))]
 
     def end(self) -> Step:
@@ -305,7 +311,8 @@ def _lead_times(given: Study, outcomes: Sequence[Outcome]) -> list[Change]:
     if not given.solution.growth.path:
         return []
     most = (1 - REGROWN) * _value(given.solution.plan)
-    early = [step for step in given.solution.growth.path if _value(step.plan) <= most]
+    path = given.solution.growth.path
+    early = [step for step in path if _value(step.plan) <= most] or path[:1]
     orders = sum(len(future.orders) for future in given.simulator.futures)
     promise = 60 * _out_of_reach(given, outcomes) / max(orders, 1)  # seconds an order
     changes = []

@@ -52,6 +52,8 @@ class Outcome:
     wait: Array  # [M] minutes of it in a queue
     source: Array  # [M] row of the spot offer, FROM_READY or UNSERVED
     spared: Array  # [M] weighted minutes that relieving the order would spare
+    arrived: Array  # [L] units of each line, committed ones last
+    unused: Array  # [L] of them left over
 
 
 class Simulator:
@@ -106,7 +108,7 @@ class Simulator:
         orders, market = future.orders, self.market
         arrived = np.round(plan.units * future.fill[plan.offer])
         lots = Lots.of(market, plan, arrived)
-        minutes, wait, source, _ = self.spot.serve(
+        minutes, wait, source, left = self.spot.serve(
             at=orders.at,
             product=orders.product,
             quantity=orders.quantity,
@@ -119,7 +121,17 @@ class Simulator:
         spared = waiting_behind(
             wait, source, market.offer_supplier, minutes - wait, future.weight, market.channels
         )
-        return Outcome(minutes=minutes, wait=wait, source=source, spared=spared)
+        bought = lots.line >= 0
+        unused = np.zeros(len(plan))
+        unused[lots.line[bought]] = left[bought]
+        return Outcome(
+            minutes=minutes,
+            wait=wait,
+            source=source,
+            spared=spared,
+            arrived=arrived,
+            unused=unused,
+        )
 
     def unserved(self, outcomes: Sequence[Outcome], minute_price: float) -> Unserved:
         """The orders of all futures with the values of those on spot, ready for pricing."""

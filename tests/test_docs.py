@@ -16,10 +16,22 @@ from forecast import LEVELS, MEASURES, MODELS
 from forecast.clean import COLUMNS as CLEANING_COLUMNS
 from forecast.drivers import DRIVERS
 from forecast.peaks import COLUMNS as PEAK_COLUMNS
-from planning import cli, commands, exports, job, ledger, marginals, problem, sensitivity
+from planning import (
+    cli,
+    commands,
+    exports,
+    job,
+    ledger,
+    marginals,
+    problem,
+    sensitivity,
+    standings,
+)
+from planning.evaluate import Book, Evaluation
 from planning.optimise import Aims, solve
-from planning.problem import HOUR
-from planning.replay import replay
+from planning.policies import POLICIES
+from planning.problem import DAY, HOUR
+from planning.replay import Chances, replay, serve
 from planning.rules import RULES, STAMPS, Limits, violations
 from planning.tables import Counts
 from tests.planning.strategies import AS_OF, a_market, a_plan, some_orders
@@ -170,7 +182,31 @@ def test_the_keys_of_replay_are_the_real_ones(solution):
         target_minutes=5,
         rng=np.random.default_rng(0),
     )
-    assert keys(section(OUTPUTS, "`peakahead replay`"), "JSON key") == list(served.kpis())
+    told = keys(section(OUTPUTS, "`peakahead replay`"), "JSON key")
+    assert told == [*served.kpis(), "by_segment", "spread"]
+
+
+def test_the_keys_of_evaluate_are_the_real_ones():
+    market = a_market()
+    nothing = Book(plan=problem.Plan.empty(), arrived=np.empty(0), day=np.empty(0, int))
+    chances = Chances(noise=np.ones(1), arrived=np.empty(0, int))
+    served = serve(
+        market, some_orders([700]), nothing.plan, chances, end=AS_OF + DAY, target_minutes=5
+    )
+    days = pd.DatetimeIndex(["2026-03-30", "2026-03-31"], tz="Asia/Shanghai")
+    found = Evaluation(
+        market=market,
+        midnights=days,
+        books=dict.fromkeys(POLICIES, nothing),
+        served=dict.fromkeys(POLICIES, served),
+        inputs=SimpleNamespace(notes=[], tables={"stock": []}),
+    )
+    page = section(OUTPUTS, "`peakahead evaluate`")
+    said = standings.as_json(found)
+    assert keys(page, "JSON key")[:4] == list(said)[:4]
+    assert re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)[-9:] == [*said, "out"]
+    assert all(f"`{name}`" in page for name in (*POLICIES, *standings.FILES))
+    assert keys((DOCS / "evaluate.md").read_text("utf-8"), "policy") == list(POLICIES)
 
 
 def test_the_keys_of_run_are_the_real_ones():

@@ -5,16 +5,15 @@ from __future__ import annotations
 import csv
 import os
 import platform
-import subprocess
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from results import commit
 
-from planning.comparison import order_rows
-from planning.decide import limits_of
+from planning.decide import limits_of, order_rows
 from planning.market import make_market
 from planning.policies import last_week
 from planning.problem import Market, Orders, Plan, market, orders
@@ -26,19 +25,6 @@ from planning.workspace import load_workspace
 SIZES = ((60, 28), (1000, 14))  # products, days of history
 REPEATS = 5
 RESULTS = Path(__file__).with_suffix(".csv")
-
-
-def commit() -> str:
-    """Short commit of the working tree, with a + when it has changes; unknown outside git."""
-    try:
-        head = subprocess.check_output(
-            ["git", "rev-parse", "--short=12", "HEAD"], text=True, stderr=subprocess.DEVNULL
-        )
-        changed = subprocess.check_output(["git", "status", "--porcelain", "-uno"], text=True)
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    mine = RESULTS.name  # what an earlier size or run added is no change of the code
-    return head.strip() + ("+" if any(mine not in line for line in changed.splitlines()) else "")
 
 
 def situation(products: int, days: int) -> tuple[Market, Orders, Plan, Limits]:

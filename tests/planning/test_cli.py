@@ -22,7 +22,16 @@ SUBPARSERS = next(
     action for action in parser()._actions if isinstance(action, argparse._SubParsersAction)
 )
 COMMANDS = tuple(SUBPARSERS.choices)
-READERS = ("run", "forecast", "backtest", "replay", "runs", "status", "lab")  # of a workspace
+READERS = (
+    "run",
+    "forecast",
+    "backtest",
+    "replay",
+    "evaluate",
+    "runs",
+    "status",
+    "lab",
+)  # of a workspace
 NEEDED = {"replay": ["--orders", "o.csv", "--plan", "none"], "init": ["somewhere"]}
 
 
@@ -54,7 +63,7 @@ def test_every_command_does_something(command):
 
 
 def test_commands_that_compute_take_a_seed():
-    for command in ("init", "run", "forecast", "backtest", "replay"):
+    for command in ("init", "run", "forecast", "backtest", "replay", "evaluate"):
         arguments = parser().parse_args([command, *NEEDED.get(command, []), "--seed", "7"])
         assert arguments.seed == 7
         assert parser().parse_args([command, *NEEDED.get(command, [])]).seed == 0
@@ -137,6 +146,7 @@ REFUSING = {
     "forecast": ["--as-of", AS_OF],
     "backtest": ["--as-of", AS_OF],
     "replay": ["--orders", "o.csv", "--plan", "none", "--as-of", AS_OF],
+    "evaluate": ["--as-of", AS_OF],
 }
 
 
@@ -166,6 +176,9 @@ WRONG = {
     "members": ["backtest", "--members", "seasonal,,lightgbm"],
     "a member that doesn't exist": ["backtest", "--members", "oracle"],
     "where the board goes": ["backtest", "--out", "board.xlsx"],
+    "where an evaluation goes": ["evaluate", "--out", "standings.xlsx"],
+    "no days": ["evaluate", "--days", "0"],
+    "no seeds": ["replay", "--orders", "o.csv", "--plan", "none", "--seeds", "0"],
     "series without a horizon": ["backtest", "--series", "s.csv", "--freq", "1h"],
     "horizon": ["forecast", "--series", "s.csv", "--freq", "1h", "--horizon", "none"],
     "out": ["forecast", "--out", "forecast.xlsx"],

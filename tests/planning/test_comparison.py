@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -13,6 +14,7 @@ from tests.planning.workspaces import AS_OF, Answer, Finished, call
 KEYS = {
     *("mean_minutes", "p50_minutes", "p95_minutes", "on_time_share", "instant_share"),
     *("spend", "prealloc_spend", "spot_spend", "lost_value", "left_value"),
+    "by_segment",
 }
 ORDERS = "order_id,product_id,ordered_at,quantity,status\n"
 
@@ -70,6 +72,31 @@ def test_a_manifest_that_is_not_ours_tells_no_as_of(finished, tmp_path):
 
 def test_equal_seeds_meet_equal_chances(finished):
     assert replay(finished, "latest").said == replay(finished, "latest").said
+
+
+def test_many_seeds_give_the_mean_of_each_and_its_spread(finished):
+    def with_seeds(*words):
+        orders = ["--orders", finished.root / "future.parquet", "--plan", "latest"]
+        return call("replay", "-w", finished.root, *orders, "--as-of", AS_OF, *words).said
+
+    alone = [with_seeds("--seed", seed) for seed in (4, 5, 6)]
+    together = with_seeds("--seed", 4, "--seeds", 3)
+    assert set(together) == KEYS | {"spread"}
+    for key in KEYS - {"by_segment"}:
+        values = [one[key] for one in alone]
+        assert together[key] == pytest.approx(np.mean(values))
+        assert together["spread"][key] == pytest.approx(np.std(values, ddof=1), abs=1e-6)
+    people = [one["by_segment"]["individual"]["mean_minutes"] for one in alone]
+    told = together["by_segment"]["individual"]["mean_minutes"]
+    assert told == pytest.approx(np.mean(people))
+
+
+def test_segments_add_up(finished):
+    told = replay(finished, "none").said
+    count = [one["orders"] for one in told["by_segment"].values()]
+    minutes = [one["mean_minutes"] for one in told["by_segment"].values()]
+    assert len(count) > 1
+    assert np.average(minutes, weights=count) == pytest.approx(told["mean_minutes"])
 
 
 def test_orders_that_cannot_be_replayed_are_counted_in_a_warning(finished, tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,7 @@ from planning.marginals import COLUMNS, RULES, WORDS, line_details, with_rules
 from planning.optimise import solve
 from planning.problem import Plan
 from planning.simulate import Simulator, futures_of
-from tests.planning.strategies import a_market, some_orders
+from tests.planning.strategies import a_market, a_plan, some_orders
 from tests.planning.test_sensitivity import AIMS, PER_OFFER, jam, limits
 
 
@@ -50,12 +52,12 @@ def test_ample_terms_leave_only_demand():
 
 
 def test_a_share_of_the_money_is_named():
-    _, details = told(
-        twice(max_share=np.array([0.5, np.inf]), unit_cost=np.array([10.0, 10.1])), [jam()], 800.0
-    )
-    of_cheap = details["next_supplier_id"] == "dear"
-    assert "max_share" in set(details.loc[of_cheap, "binding_rule"])
-    assert "max_share" not in set(details.loc[~of_cheap, "binding_rule"])
+    market = twice(max_share=np.array([0.5, np.inf]), unit_cost=np.array([10.0, 10.1]))
+    solution = solve(market, [jam()], limits(1e5), AIMS, seed=0)
+    halves = a_plan(market, (0, 10, 24, 50), (1, 10, 24, 50))  # 500 and 505 of money
+    details = line_details(replace(solution, plan=halves), limits(1e5))
+    assert details["binding_rule"].iloc[0] == "max_share"
+    assert details["binding_rule"].iloc[1] != "max_share"
 
 
 def ids(*names):

@@ -82,6 +82,82 @@ def test_committed_lines_take_their_room_and_money():
     assert more.units.sum() <= 1
 
 
+def test_a_plan_stays_near_the_one_before():
+    market = a_market(channels=np.array([2]), max_units_per_hour=np.array([60.0]))
+    first = solve(market, [jam(seed) for seed in range(4)], limits(1500), AIMS, seed=0).plan
+    other = [jam(seed) for seed in range(4, 8)]
+    free = solve(market, other, limits(1500), AIMS, seed=0).plan
+    near = solve(market, other, limits(1500), AIMS, seed=0, previous=first).plan
+    assert moved(first, near) <= moved(first, free)
+    again = solve(market, [jam(seed) for seed in range(4)], limits(1500), AIMS, seed=0).plan
+    assert moved(first, again) == 0
+
+
+def test_lines_within_the_freeze_are_kept_as_they_are():
+    market = a_market(lead_time=np.array([0.0]), shelf_life=np.array([2 * HOUR]))
+    early = some_orders(np.sort(np.random.default_rng(0).uniform(60, 120, 200)))
+    first = solve(market, [early], limits(500), AIMS, seed=0).plan
+    assert first.units.tolist() == [50]
+    moved_on = solve(market, [jam()], limits(), AIMS, seed=0, previous=first).plan
+    kept = solve(market, [jam()], limits(), AIMS, seed=0, previous=first, freeze=3 * HOUR).plan
+    assert not set(first.available_from) & set(moved_on.available_from)
+    held = dict(zip(kept.available_from, kept.units, strict=True))
+    assert held[first.available_from[0]] >= 50
+
+
+def moved(one: Plan, other: Plan) -> float:
+    """Units that are at another offer or hour."""
+    cells: dict[tuple[int, float], float] = {}
+    for plan, sign in ((one, 1), (other, -1)):
+        for offer, at, units in zip(plan.offer, plan.available_from, plan.units, strict=True):
+            cells[offer, at] = cells.get((offer, at), 0) + sign * units
+    return sum(abs(units) for units in cells.values())
+
+
+def test_lines_are_merged_where_a_tier_makes_that_cheaper():
+    tier = {
+        "tier_offer": np.array([0]),
+        "tier_min_qty": np.array([150.0]),
+        "tier_unit_cost": np.array([8.0]),
+    }
+    market = a_market(channels=np.array([500]), **tier)
+    spread_out = some_orders(np.linspace(120, 1400, 200))
+    solution = solve(market, [spread_out], limits(), replace(AIMS, target_share=0.0), seed=0)
+    assert len(solution.plan) <= 3
+    assert (solution.plan.unit_cost == 8.0).all()
+
+
+def test_shares_are_kept_by_buying_elsewhere_too():
+    market = a_market(
+        supplier_ids=np.array(["s0", "s1"], dtype=object),
+        qualified_until=np.full(2, AS_OF + 365 * DAY),
+        max_share=np.array([0.6, 0.6]),
+        credit_limit=np.full(2, np.inf),
+        channels=np.array([1, 1]),
+        offer_supplier=np.array([0, 1]),
+        offer_product=np.array([0, 0]),
+        unit_cost=np.array([10.0, 10.52]),
+        spot_unit_cost=np.array([10.5, 10.5]),
+        **{
+            name: np.repeat(getattr(a_market(), name), 2)
+            for name in (
+                "min_order_qty",
+                "pack_size",
+                "lead_time",
+                "max_units",
+                "max_units_per_hour",
+                "fill_rate",
+                "spot_minutes",
+                "loss_rate",
+            )
+        },
+    )
+    plan = solve(market, [jam()], limits(), replace(AIMS, target_share=0.0), seed=0).plan
+    money = np.bincount(plan.offer, plan.units * plan.unit_cost, minlength=2)
+    assert money.sum() > 2000
+    assert (money <= 0.6 * money.sum()).all()
+
+
 def some_week_earlier(orders: Orders) -> Orders:
     return Orders(
         at=orders.at - 7 * DAY,

@@ -1,11 +1,13 @@
 """The fulfilment rules against known answers and a slow reference."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from planning.problem import DAY, HOUR, Market, Orders, Plan
+from planning.problem import DAY, HOUR, SEGMENTS, Market, Orders, Plan
 from planning.replay import draw_arrivals, replay
 from planning.spot import FROM_READY, UNSERVED, SpotMarket, service_noise
 from tests.planning.strategies import (
@@ -236,3 +238,42 @@ def test_no_orders_have_no_minutes():
     kpis = served(a_market(), some_orders([]), Plan.empty()).kpis()
     assert kpis["mean_minutes"] is None
     assert kpis["spend"] == 0
+
+
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_figures_by_group_are_those_of_its_orders(data):
+    market = data.draw(markets())
+    orders = data.draw(orders_of(market))
+    segment = np.random.default_rng(len(orders)).integers(0, 3, len(orders)).astype("int8")
+    result = served(market, replace(orders, segment=segment), Plan.empty())
+    for table, group, names in (
+        (result.by_product(market.product_ids), orders.product, list(market.product_ids)),
+        (result.by_segment(), segment, list(SEGMENTS)),
+    ):
+        for name, row in table.iterrows():
+            own = group == names.index(name)
+            minutes = result.minutes[own][~np.isnan(result.minutes[own])]
+            assert row["orders"] == own.sum()
+            on_time = (result.minutes[own] <= 5).mean() if own.any() else np.nan
+            assert row["on_time_share"] == pytest.approx(on_time, nan_ok=True)
+            wanted = (
+                [minutes.mean(), *np.quantile(minutes, [0.5, 0.95])]
+                if len(minutes)
+                else [np.nan] * 3
+            )
+            told = row[["mean_minutes", "p50_minutes", "p95_minutes"]].astype(float).tolist()
+            assert told == pytest.approx(wanted, nan_ok=True)
+        assert table["orders"].sum() == len(orders)
+        assert table["spot_spend"].sum() == pytest.approx(result.spot_spend)
+
+
+def test_what_is_left_of_stock_is_told_row_by_row():
+    market = a_market(
+        stock_product=np.array([0, 0]),
+        stock_supplier=np.array([-1, 0]),
+        stock_units=np.array([9, 1]),
+        stock_expires=np.array([np.inf, AS_OF + HOUR]),
+    )
+    result = served(market, some_orders([10, 70], quantity=[1, 4]), Plan.empty())
+    assert result.stock_left.tolist() == [5, 0]
