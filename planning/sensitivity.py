@@ -196,14 +196,15 @@ def _more_capital(given: Study) -> tuple[list[Change], list[Expectation]]:
     results = [given.expect(plan) for plan in plans]
     grew = _value(first.plan) > given.base.prealloc_value
     half = MOST_MORE * capital
+    name = f"Another {step:,.0f} of working capital"
+    large = f"Half as much working capital again ({half:,.0f})"
     return [
-        _capital(f"Another {step:,.0f}", step, results[0] if grew else given.base),
-        _capital(f"Half as much again ({half:,.0f})", half, results[-1] if results else given.base),
+        _capital(name, step, results[0] if grew else given.base),
+        _capital(large, half, results[-1] if results else given.base),
     ], results
 
 
-def _capital(more: str, amount: float, result: Expectation) -> Change:
-    name = f"{more} of working capital"
+def _capital(name: str, amount: float, result: Expectation) -> Change:
     return Change(what="capital", supplier_id="", amount=amount, name=name, result=result)
 
 
