@@ -24,6 +24,13 @@ class Purse(NamedTuple):
     cash: float  # money of all suppliers together
 
 
+class Step(NamedTuple):
+    """Where a round of growth began."""
+
+    plan: Plan
+    floor: float  # least return that it looked for
+
+
 @numba.njit(cache=True, nogil=True)
 def _add_blocks(
     blocks: Array,
@@ -134,6 +141,19 @@ class Allocation:
         self.previous = np.zeros(self.units.shape)  # units of the plan before this one
         self.frozen = np.zeros(self.units.shape)  # of them that must stay
         self.added = np.empty((0, 5))  # every block, in the order of adding, see `add`
+        self.path: list[Step] = []  # the rounds in which it grew
+
+    @classmethod
+    def holding(
+        cls, market: Market, limits: Limits, plan: Plan, money_cost: Array | float
+    ) -> Allocation:
+        """One that holds a plan's lines already."""
+        allocation = cls(market, limits, money_cost)
+        slot = np.searchsorted(allocation.starts, plan.available_from)
+        units = allocation.units.copy()
+        units[plan.offer, slot] = plan.units
+        allocation.replace(units)
+        return allocation
 
     def _until(self) -> Array:
         """[N, T] instant at which a product's units of a slot are gone."""

@@ -128,6 +128,8 @@ def _run_text(outcome: job.Outcome, warnings: list[str]) -> str:
         f"An order is expected to take {_minutes(plan)} minutes instead of "
         f"{_minutes(reactive)}; {plan['on_time_share']:.0%} on time instead of "
         f"{reactive['on_time_share']:.0%}; {plan['prealloc_value']:,.0f} committed.",
+        *([f"{outcome.kpis['solver']['status'].capitalize()}."] if outcome.advice else []),
+        *outcome.advice,
         *(f"Warning: {warning}" for warning in warnings),
     ]
     if outcome.run_dir is not None:

@@ -16,9 +16,11 @@ import pyarrow.compute as pc
 
 from forecast import Forecast, Panel, find_peaks, forecast, panel_of_orders
 from planning import rules
+from planning.marginals import line_details, with_rules
 from planning.optimise import Aims, Solution, solve
 from planning.problem import Array, Market, Orders, Plan, epoch, lines, market, plan_of, stream
 from planning.scenarios import OrderMix, order_mix, sample_future
+from planning.sensitivity import Sensitivity, study
 from planning.tables import InputRefused, Inputs
 from planning.workspace import Workspace
 
@@ -52,7 +54,9 @@ class Decision:
     market: Market
     demand: Demand
     solution: Solution
+    sensitivity: Sensitivity  # what would help most
     lines: pd.DataFrame  # the rows of plan.csv
+    details: pd.DataFrame  # the rows of plan_reasons.csv, a line each
 
 
 def order_rows(log: pa.Table) -> pd.DataFrame:
@@ -258,19 +262,28 @@ def decide(
     demand = expect_demand(workspace, inputs, as_of, seed=seed, progress=progress)
     streams = sampled_futures(workspace, inputs, demand.panel, as_of, seed=seed, progress=progress)
     limits = limits_of(workspace, as_of)
+    aims = aims_of(workspace)
     solution = solve(
         sellers,
         streams,
         limits,
-        aims_of(workspace),
+        aims,
         seed=seed,
         progress=progress,
         previous=previous,
         freeze=0.0 if before is None else before.freeze.total_seconds(),
     )
-    rows = lines(solution.plan, sellers, solution.reasons)
+    details = line_details(solution, limits)
+    rows = lines(solution.plan, sellers, with_rules(solution.reasons, details))
     rules.check(rows, sellers, limits)
-    return Decision(market=sellers, demand=demand, solution=solution, lines=rows)
+    return Decision(
+        market=sellers,
+        demand=demand,
+        solution=solution,
+        sensitivity=study(solution, limits, aims, seed=seed, progress=progress),
+        lines=rows,
+        details=details,
+    )
 
 
 def _previous(before: Before, sellers: Market) -> Plan:

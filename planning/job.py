@@ -60,6 +60,7 @@ class Outcome:
     timings: Mapping[str, float]
     counts: Mapping[str, Mapping[str, int]]
     notes: list[str] = field(default_factory=list)
+    advice: list[str] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
         """JSON-ready, paths as text."""
@@ -174,6 +175,7 @@ def _dry_run(request: Request, progress: Progress) -> Outcome:
         timings=watch.seconds,
         counts=counts(inputs),
         notes=_notes(inputs, decision),
+        advice=decision.sensitivity.advice,
     )
 
 
@@ -184,6 +186,7 @@ def _notes(inputs: Inputs, decision: Decision) -> list[str]:
 def kpis(decision: Decision) -> dict[str, Any]:
     """The content of kpis.json."""
     solution = decision.solution
+    seconds = solution.seconds + decision.sensitivity.seconds
     return {
         "predicted": solution.predicted.kpis(),
         "reactive": solution.reactive.kpis(),
@@ -192,7 +195,7 @@ def kpis(decision: Decision) -> dict[str, Any]:
             "objective": solution.objective,
             "bound": solution.bound,
             "gap": solution.gap,
-            "seconds": round(solution.seconds, 3),
+            "seconds": round(seconds, 3),
         },
     }
 
@@ -208,6 +211,10 @@ def _write(folder: Path, request: Request, inputs: Inputs, decision: Decision) -
     decision.demand.forecast.frame().to_parquet(folder / "forecast.parquet", index=False)
     (folder / "peaks.csv").write_text(csv_text(decision.demand.peaks), encoding="utf-8")
     (folder / "plan.csv").write_text(csv_text(decision.lines), encoding="utf-8")
+    (folder / "plan_reasons.csv").write_text(csv_text(decision.details), encoding="utf-8")
+    helps = decision.sensitivity
+    (folder / "shadow_prices.csv").write_text(csv_text(helps.prices), encoding="utf-8")
+    (folder / "frontier.csv").write_text(csv_text(helps.frontier), encoding="utf-8")
     cleaning = decision.demand.forecast.cleaning
     if cleaning is not None:
         (folder / "cleaning.csv").write_text(csv_text(cleaning), encoding="utf-8")
@@ -269,6 +276,7 @@ def _manifest(
         "models": models_used(decision.demand.forecast.model),
         "provisional_years": list(decision.demand.forecast.provisional),
         "notes": _notes(inputs, decision),
+        "advice": decision.sensitivity.advice,
         "timings": watch.seconds,
     }
 
@@ -287,6 +295,7 @@ def _outcome(status: str, folder: Path, manifest: Mapping[str, Any]) -> Outcome:
         timings=manifest["timings"],
         counts=manifest["counts"],
         notes=manifest["notes"],
+        advice=manifest.get("advice", []),
     )
 
 

@@ -10,18 +10,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
-from planning.allocation import Allocation, slot_starts
+from planning.allocation import Allocation, Step, slot_starts
 from planning.bound import cost_bound
 from planning.polish import polish
-from planning.pricing import Price, Unserved, price_blocks
+from planning.pricing import THREADS, Price, Unserved, price_blocks
 from planning.problem import DAY, SEGMENTS, Array, Market, Orders, Plan, stream
 from planning.reasons import reasons
-from planning.replay import replay
+from planning.replay import Served, replay
 from planning.rules import Limits
 from planning.simulate import Future, Simulator, futures_of
 
@@ -74,6 +75,17 @@ class Expectation:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Growth:
+    """How a plan came about: what it takes to go on from it."""
+
+    simulator: Simulator  # its futures
+    minute_price: float  # money that a weighted minute was worth
+    money_cost: float  # of committing one unit of money over the horizon
+    money_costs: Array  # [S] the same at each supplier, with the prices of its share
+    path: list[Step]  # its rounds, from the first on; none where no plan was worth its money
+
+
+@dataclass(frozen=True, kw_only=True)
 class Solution:
     """A plan, what it is worth, and a bound on what any plan could be worth."""
 
@@ -86,6 +98,7 @@ class Solution:
     predicted: Expectation
     reactive: Expectation
     seconds: float
+    growth: Growth
 
     @property
     def gap(self) -> float:
@@ -163,7 +176,7 @@ def grow(
     """
 
     def rounds(allocation: Allocation, *, strict: bool = False) -> None:
-        _grow(
+        grow_on(
             allocation,
             simulator,
             minute_price=minute_price,
@@ -205,22 +218,27 @@ def _start(
     return allocation
 
 
-def _grow(
+def grow_on(
     allocation: Allocation,
     simulator: Simulator,
     *,
     minute_price: float,
     progress: Progress,
-    strict: bool,
+    strict: bool = False,
+    floor: float = 0.0,
 ) -> None:
-    """Add slices of the money, round by round, until nothing is worth adding."""
-    floor = 0.0
+    """Add slices of the money, round by round, until nothing is worth adding.
+
+    `floor` is the least return to look for in the first round; 0 = not known.
+    """
     returns = np.full(allocation.units.shape, np.inf)
     money = allocation.limits.working_capital / ROUNDS
     for number in range(2 * ROUNDS):
-        unserved = simulator.unserved(simulator.serve(allocation.plan()), minute_price)
-        if number == 0:
+        plan = allocation.plan()
+        unserved = simulator.unserved(simulator.serve(plan), minute_price)
+        if number == 0 and floor == 0.0:
             floor = _first_floor(allocation, unserved, money)
+        allocation.path.append(Step(plan, floor))
         added, last = _add_slice(
             allocation,
             unserved,
@@ -249,18 +267,20 @@ def expect(
 ) -> Expectation:
     """Replay a plan and committed lines in every future; equal seeds meet equal chances."""
     every = plan.joined(limits.committed)
-    runs = [
-        replay(
+
+    def serve(number: int) -> Served:
+        return replay(
             market,
-            future.orders,
+            futures[number].orders,
             every,
             as_of=limits.as_of,
             horizon=limits.horizon,
             target_minutes=aims.target_minutes,
             rng=stream(seed, REPLAYS, number),
         )
-        for number, future in enumerate(futures)
-    ]
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        runs = list(pool.map(serve, range(len(futures))))
     starts = slot_starts(market, limits)
     minutes = np.concatenate([run.minutes for run in runs])
     weight = np.concatenate([future.weight for future in futures])
@@ -356,4 +376,11 @@ def solve(
         predicted=predicted,
         reactive=reactive,
         seconds=time.perf_counter() - started,
+        growth=Growth(
+            simulator=simulator,
+            minute_price=minute_price,
+            money_cost=money_cost,
+            money_costs=allocation.money_cost,
+            path=allocation.path,
+        ),
     )

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+from plotly.subplots import make_subplots
 
 from forecast import Forecast, Panel
 from planning.optimise import Solution
-from planning.problem import Market, instants
+from planning.problem import Array, Market, instants
 
 INK, MUTED, ACCENT, WARM = "#1f2933", "#9aa5b1", "#0b7285", "#e8590c"
 BAND = "rgba(11, 114, 133, 0.18)"
@@ -76,6 +77,83 @@ def demand_figure(panel: Panel, forecast: Forecast, product_id: str | None = Non
     )
     what = "all products" if product_id is None else str(product_id)
     return _styled(figure, f"Demand and forecast, {what}", "units")
+
+
+def queue_figure(
+    at: Array, waits: Mapping[str, Array], tz: str, since: pd.Timestamp, until: pd.Timestamp
+) -> go.Figure:
+    """Orders that wait for a channel, minute by minute, under several policies.
+
+    Parameters
+    ----------
+    at
+        [M] instants of the orders.
+    waits
+        Name of a policy -> [M] minutes that each order waits under it, 0 = none.
+    since, until
+        The part of the clock that is shown.
+    """
+    minutes = np.arange(since.timestamp(), until.timestamp() + 1, 60.0)
+    figure = go.Figure()
+    colours = (WARM, ACCENT, MUTED, INK)
+    for number, (name, wait) in enumerate(waits.items()):
+        queued = wait > 0
+        came = np.searchsorted(np.sort(at[queued]), minutes, side="right")
+        left = np.searchsorted(np.sort(at[queued] + 60 * wait[queued]), minutes, side="right")
+        colour = colours[number % len(colours)]
+        figure.add_scatter(
+            x=instants(minutes, tz),
+            y=came - left,
+            name=name,
+            fill="tozeroy",
+            line={"color": colour, "width": 1.5},
+        )
+    return _styled(figure, "Orders waiting for a channel", "orders")
+
+
+def frontier_figure(
+    frontier: pd.DataFrame, working_capital: float, target_minutes: float
+) -> go.Figure:
+    """Mean minutes and share on time, and below them spend, against money committed.
+
+    The working capital is marked.
+    """
+    shown = (
+        ("mean_minutes", 1.0, "mean minutes", ACCENT, (1, False)),
+        ("on_time_share", 100.0, f"% within {target_minutes:g} minutes", WARM, (1, True)),
+        ("spend", 1.0, "expected spend", INK, (2, False)),
+    )
+    figure = make_subplots(
+        rows=2,
+        shared_xaxes=True,
+        row_heights=[0.7, 0.3],
+        vertical_spacing=0.08,
+        specs=[[{"secondary_y": True}], [{}]],
+    )
+    for column, scale, name, colour, (row, secondary) in shown:
+        figure.add_scatter(
+            x=frontier["capital"],
+            y=scale * frontier[column],
+            name=name,
+            mode="lines+markers",
+            line={"color": colour, "width": 2},
+            row=row,
+            col=1,
+            secondary_y=secondary if row == 1 else None,
+        )
+    figure.add_vline(x=working_capital, line={"color": MUTED, "dash": "dash", "width": 1})
+    styled = _styled(figure, "What capital buys (dashed: the working capital)", "minutes")
+    styled.update_yaxes(
+        title="%",
+        range=[0, 100],
+        tickvals=[0, 25, 50, 75, 100],
+        showgrid=False,
+        row=1,
+        secondary_y=True,
+    )
+    styled.update_yaxes(title="spend", rangemode="normal", row=2, col=1)
+    styled.update_xaxes(title="money committed", rangemode="tozero", row=2, col=1)
+    return styled.update_layout(height=460, margin={"r": 60})
 
 
 def money_figure(lines: pd.DataFrame) -> go.Figure:

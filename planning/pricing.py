@@ -125,7 +125,7 @@ def waiting_behind(
 
 
 @numba.njit(cache=True, nogil=True)
-def _relief(
+def relief(
     unserved: Unserved, product: int, since: float, until: float, units: float, mark: bool
 ) -> tuple[float, float]:
     """Mean value of the orders that `units` arriving units serve, and mean units left over.
@@ -199,7 +199,7 @@ def _best_block(
         money = (bought + units) * cost - before
         if money > price.most_money and units > smallest:  # the smallest line always may be
             break
-        value, left = _relief(
+        value, left = relief(
             unserved,
             product,
             slots.start[slot],
@@ -309,7 +309,7 @@ def _price_product(
             continue
         amount = units[cell] * terms.fill[offer]
         until = slots.until[product, slot]
-        _relief(unserved, product, slots.start[slot], until, amount, True)
+        relief(unserved, product, slots.start[slot], until, amount, True)
         blocks[count, 0], blocks[count, 1], blocks[count, 2] = offer, slot, units[cell]
         before = line_money(terms.tiers, offer, terms.unit_cost[offer], terms.bought[offer, slot])
         terms.bought[offer, slot] += units[cell]

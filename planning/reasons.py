@@ -57,7 +57,7 @@ def per_hour(products: int, futures: Sequence[Future], starts: Array) -> tuple[A
     return orders.reshape(shape) / len(futures), units.reshape(shape) / len(futures)
 
 
-def _hours_of_use(plan: Plan, units: Array, starts: Array) -> Array:
+def hours_of_use(plan: Plan, units: Array, starts: Array) -> Array:
     """[L, T] hours in which a line's units are expected to go, given the demand [L, T]."""
     ready = (starts[None, :] + HOUR > plan.available_from[:, None]) & (
         starts[None, :] < plan.available_to[:, None]
@@ -93,7 +93,7 @@ def reasons(
     product = market.offer_product[plan.offer]
     supplier = market.offer_supplier[outlet[product]]
     heat = orders[product] * load.mean(axis=0)[supplier]
-    begin, end = _peak_hours(heat, _hours_of_use(plan, units[product], starts))
+    begin, end = _peak_hours(heat, hours_of_use(plan, units[product], starts))
     inside = (np.arange(len(starts)) >= begin[:, None]) & (np.arange(len(starts)) < end[:, None])
     jammed = np.array([((one > 1)[supplier] & inside).any(axis=1) for one in load]).mean(axis=0)
     labels = instants(np.append(starts, starts[-1] + HOUR), market.tz)

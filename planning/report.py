@@ -9,10 +9,11 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from planning.decide import Decision, calendar_notes
-from planning.plots import delivery_figure, demand_figure, money_figure
+from planning.plots import delivery_figure, demand_figure, frontier_figure, money_figure
 from planning.tables import Inputs
 from planning.workspace import Workspace
 
+FIGURES = 3  # before that of the frontier
 TOP = 20  # rows shown of peaks and of lines; the files hold all
 
 PAGE = Template("""<!doctype html>
@@ -42,6 +43,8 @@ td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; }
 <p class="lead">$lead</p>
 <div class="cards">$cards</div>
 $figures
+<h2>What would help most</h2>
+$helps
 <h2>Where the money goes</h2>
 <div class="scroll">$suppliers</div>
 <h2>Peaks expected</h2>
@@ -137,6 +140,52 @@ def _html(figure: go.Figure, *, first: bool, number: int) -> str:
     )
 
 
+def _helps(decision: Decision, workspace: Workspace) -> str:
+    """Advice, shadow prices and the frontier."""
+    helps = decision.sensitivity
+    advice = "".join(f"<li>{escape(sentence)}</li>" for sentence in helps.advice)
+    missed = f"<p>{escape(decision.solution.status.capitalize())}.</p>" if advice else ""
+    used, known = helps.futures
+    futures = f"all {known}" if used == known else f"{used} of the {known}"
+    told = (
+        "Each is tried, not estimated: the plan grows on or is served again under the other "
+        f"terms, in {futures} sampled futures. They don't add up."
+    )
+    rows = pd.DataFrame(
+        {
+            "what if": helps.prices["words"].str.split(" would ").str[0],
+            "seconds spared an order": (60 * helps.prices["minutes_saved"]).round(1),
+            "on time, points": (100 * helps.prices["on_time_gain"]).round(2),
+            "change of spend": helps.prices["spend_change"].round().astype("int64"),
+        }
+    )
+    figure = frontier_figure(helps.frontier, workspace.working_capital, workspace.target_minutes)
+    return (
+        (f"{missed}<ul>{advice}</ul>" if advice else "")
+        + f'<p class="muted">{escape(told)}</p><div class="scroll">{_table(rows)}</div>'
+        + _html(figure, first=False, number=FIGURES)
+    )
+
+
+def _lines(decision: Decision) -> pd.DataFrame:
+    """The dearest lines with what explains them."""
+    lines = decision.lines.merge(decision.details, on="line_id", how="left")
+    shown = pd.DataFrame(
+        {
+            "supplier_id": lines["supplier_id"],
+            "product_id": lines["product_id"],
+            "order_by": lines["order_by"],
+            "available_from": lines["available_from"],
+            "units": lines["units"],
+            "amount": lines["units"] * lines["unit_cost"],
+            "minutes per 1,000": lines["minutes_per_1000"].round(1),
+            "next best": lines["next_supplier_id"].fillna("none"),
+            "reason": lines["reason"],
+        }
+    )
+    return shown.sort_values("amount", ascending=False, kind="stable").head(TOP)
+
+
 def _suppliers(decision: Decision, inputs: Inputs) -> pd.DataFrame:
     lines = decision.lines.assign(amount=decision.lines["units"] * decision.lines["unit_cost"])
     names = inputs.tables["suppliers"].set_index("supplier_id")["name"]
@@ -181,8 +230,7 @@ def report_page(
     """One HTML page with everything inside: words, figures, tables."""
     peaks, lines = decision.demand.peaks, decision.lines
     largest = peaks.sort_values("expected_units", ascending=False).head(TOP)
-    dearest = lines.assign(amount=lines["units"] * lines["unit_cost"])
-    dearest = dearest.sort_values("amount", ascending=False, kind="stable").head(TOP)
+    dearest = _lines(decision)
     told = [*inputs.notes, *calendar_notes(decision.demand.forecast)]
     notes = "".join(f"<li>{escape(note)}</li>" for note in told)
     return PAGE.substitute(
@@ -191,10 +239,14 @@ def report_page(
         lead=escape(_lead(decision, workspace)),
         cards=_cards(decision),
         figures=_figures(decision, workspace),
+        helps=_helps(decision, workspace),
         suppliers=_table(_suppliers(decision, inputs)),
         peaks_told=f"The {len(largest)} largest of {len(peaks)}; all are in peaks.csv.",
         peaks=_table(largest),
-        lines_told=f"The {len(dearest)} dearest of {len(lines)}; all are in plan.csv.",
+        lines_told=(
+            f"The {len(dearest)} dearest of {len(lines)}; all are in plan.csv. Minutes per 1,000: "
+            "what the last money in a line spares; next best: who else could be ready by then."
+        ),
         lines=_table(dearest),
         counts=_table(_counts(inputs)),
         cleaning=_cleaning(decision),

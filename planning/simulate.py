@@ -48,8 +48,9 @@ def futures_of(
 class Outcome:
     """One future served under the plan so far."""
 
-    minutes: Array  # [M]
-    source: Array  # [M]
+    minutes: Array  # [M] until delivery, NaN = unserved
+    wait: Array  # [M] minutes of it in a queue
+    source: Array  # [M] row of the spot offer, FROM_READY or UNSERVED
     spared: Array  # [M] weighted minutes that relieving the order would spare
     arrived: Array  # [L] units of each line, committed ones last
     unused: Array  # [L] of them left over
@@ -124,7 +125,12 @@ class Simulator:
         unused = np.zeros(len(plan))
         unused[lots.line[bought]] = left[bought]
         return Outcome(
-            minutes=minutes, source=source, spared=spared, arrived=arrived, unused=unused
+            minutes=minutes,
+            wait=wait,
+            source=source,
+            spared=spared,
+            arrived=arrived,
+            unused=unused,
         )
 
     def unserved(self, outcomes: Sequence[Outcome], minute_price: float) -> Unserved:

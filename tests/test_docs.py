@@ -16,7 +16,17 @@ from forecast import LEVELS, MEASURES, MODELS
 from forecast.clean import COLUMNS as CLEANING_COLUMNS
 from forecast.drivers import DRIVERS
 from forecast.peaks import COLUMNS as PEAK_COLUMNS
-from planning import cli, commands, exports, job, ledger, problem, standings
+from planning import (
+    cli,
+    commands,
+    exports,
+    job,
+    ledger,
+    marginals,
+    problem,
+    sensitivity,
+    standings,
+)
 from planning.evaluate import Book, Evaluation
 from planning.optimise import Aims, solve
 from planning.policies import POLICIES
@@ -153,7 +163,7 @@ def solution():
 
 
 def test_the_keys_of_kpis_json_are_the_real_ones(solution):
-    kpis = job.kpis(SimpleNamespace(solution=solution))
+    kpis = job.kpis(SimpleNamespace(solution=solution, sensitivity=SimpleNamespace(seconds=1.0)))
     page = section(OUTPUTS, "kpis.json")
     assert list(kpis) == ["predicted", "reactive", "solver"]
     told = keys(page, "key")
@@ -242,6 +252,9 @@ def test_the_ledgers_columns_are_the_real_ones():
         ("plan.csv", problem.LINE_COLUMNS),
         ("peaks.csv", PEAK_COLUMNS),
         ("cleaning.csv", CLEANING_COLUMNS),
+        ("plan_reasons.csv", marginals.COLUMNS),
+        ("shadow_prices.csv", sensitivity.PRICE_COLUMNS),
+        ("frontier.csv", sensitivity.FRONTIER_COLUMNS),
         ("exports/<supplier_id>/", exports.COLUMNS),
         ("quarantine/<table>.csv", ("file", "line", "column", "value", "rule", "fix")),
         ("forecast.parquet", ("product_id", "ds", "mean", "q0.01", "q0.99")),

@@ -21,12 +21,13 @@ import pytest
 
 from planning import job, ledger, store
 from planning.cli import LOCKED, REFUSED, STOPPED, USAGE
+from planning.marginals import WORDS
 from planning.problem import LINE_COLUMNS
 from tests.planning.workspaces import AS_OF, call, contents, results, set_config, strict
 
 LEVELS = ["q0.01", "q0.05", *[f"q0.{k}" for k in range(1, 10)], "q0.95", "q0.99"]
 FILES = {"forecast.parquet", "peaks.csv", "plan.csv", "kpis.json", "report.html", "manifest.json"}
-FILES |= {"cleaning.csv"}
+FILES |= {"cleaning.csv", "plan_reasons.csv", "shadow_prices.csv", "frontier.csv"}
 OFFSET = r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?[+-]\d{2}:\d{2}"
 
 
@@ -104,6 +105,30 @@ def test_the_plan_is_whole_and_its_times_carry_their_offset(finished):
         assert plan[name].str.fullmatch(OFFSET).all()
     assert not (plan == "").any(axis=None)
     assert plan["units"].str.fullmatch(r"[1-9]\d*").all()
+
+
+def test_every_line_is_explained(finished):
+    plan, told = (table(finished.run_dir / name) for name in ("plan.csv", "plan_reasons.csv"))
+    assert list(told["line_id"]) == list(plan["line_id"])
+    words = told["binding_rule"].map(WORDS)
+    assert words.notna().all()
+    endings = [reason.endswith(end) for reason, end in zip(plan["reason"], words, strict=True)]
+    assert all(endings)
+    suppliers = set(table(finished.root / "suppliers.csv")["supplier_id"])
+    assert set(told["next_supplier_id"]) <= suppliers | {""}
+    assert not (told["next_supplier_id"] == plan["supplier_id"]).any()
+
+
+def test_what_would_help_is_told_wherever_people_look(finished):
+    prices = table(finished.run_dir / "shadow_prices.csv")
+    assert {"capital", "channel"} <= set(prices["what"])
+    frontier = pd.read_csv(finished.run_dir / "frontier.csv")
+    kpis = finished.answer.said["kpis"]
+    assert frontier["mean_minutes"].iloc[0] == pytest.approx(kpis["reactive"]["mean_minutes"])
+    missed = kpis["solver"]["status"].startswith("target missed")
+    manifest = strict((finished.run_dir / "manifest.json").read_text())
+    assert finished.answer.said["advice"] == manifest["advice"]
+    assert bool(manifest["advice"]) == missed
 
 
 def test_peaks_are_told_with_their_offset(finished):

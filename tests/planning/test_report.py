@@ -5,10 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from html.parser import HTMLParser
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from planning.plots import delivery_figure, demand_figure, money_figure
+from planning.plots import (
+    delivery_figure,
+    demand_figure,
+    frontier_figure,
+    money_figure,
+    queue_figure,
+)
 from planning.report import report_page
 from planning.workspace import load_workspace
 from tests.planning.workspaces import AS_OF, SUPPLIER
@@ -69,6 +76,31 @@ def test_the_page_tells_what_was_found(page, finished):
     lines = pd.read_csv(finished.run_dir / "plan.csv")
     assert f"dearest of {len(lines)};" in text
     assert "orders" in text
+
+
+def test_the_page_tells_what_would_help(decided, sample):
+    inputs, decision = decided
+    told = replace(decision.sensitivity, advice=["Another <b>thing</b>."])
+    read = _Page(_page(inputs, replace(decision, sensitivity=told), sample))
+    text = " ".join(read.text.split())
+    assert "Another <b>thing</b>." in text
+    assert decision.sensitivity.prices["words"].iloc[0].split(" would ")[0] in text
+
+
+def test_the_frontier_figure_shows_every_point(decided):
+    frontier = decided[1].sensitivity.frontier
+    figure = frontier_figure(frontier, 1000.0, 5.0)
+    assert [len(line.x) for line in figure.data] == [len(frontier)] * 3
+    assert list(figure.data[1].y) == pytest.approx(list(100 * frontier["on_time_share"]))
+
+
+def test_a_queue_is_as_long_as_there_are_orders_in_it():
+    since = pd.Timestamp("2026-03-30T18:00", tz="Asia/Shanghai")
+    at = since.timestamp() + 60 * np.array([0.5, 1.5, 2.5, 2.6])
+    waits = {"a": np.array([0.0, 2.0, 3.0, 0.0]), "b": np.zeros(4)}
+    figure = queue_figure(at, waits, "Asia/Shanghai", since, since + pd.Timedelta(minutes=6))
+    assert list(figure.data[0].y) == [0, 0, 1, 2, 1, 1, 0]
+    assert not any(figure.data[1].y)
 
 
 def test_markup_in_ids_and_reasons_stays_inside_figures_and_tables(decided, sample):

@@ -65,7 +65,8 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def results(run_dir: Path) -> dict[str, bytes]:
     """The files that equal inputs, as-of and seed must give byte for byte."""
-    kept = ("forecast.parquet", "peaks.csv", "cleaning.csv", "plan.csv", "exports/", "quarantine/")
+    kept = ("forecast.parquet", "peaks.csv", "cleaning.csv", "plan", "exports/", "quarantine/")
+    kept += ("shadow_prices.csv", "frontier.csv")
     return {name: data for name, data in contents(run_dir).items() if name.startswith(kept)}
 
 

@@ -1,0 +1,108 @@
+"""What would help, in words: the effect of a change, and what it takes to reach the target."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from planning.optimise import Expectation
+from planning.problem import Array, Market
+from planning.simulate import Outcome
+
+NOTICEABLE = 0.05  # seconds an order; less is told as nothing
+WORTH_TELLING = 0.01  # of the late orders
+JAMS = 3  # suppliers named as jammed
+
+
+def effect(name: str, base: Expectation, result: Expectation) -> str:
+    """One sentence: what the change of that name would do to minutes, share on time and spend."""
+    seconds = 60 * (base.mean_minutes - result.mean_minutes)
+    more = result.spend - base.spend
+    if not abs(seconds) >= NOTICEABLE:
+        return f"{name} would change next to nothing."
+    return (
+        f"{name} would {'spare' if seconds > 0 else 'cost'} {abs(seconds):.1f} seconds an "
+        f"order ({base.mean_minutes:.2f} minutes become {result.mean_minutes:.2f}); on time "
+        f"{result.on_time_share:.1%} instead of {base.on_time_share:.1%}, "
+        f"spend {abs(more):,.0f} {'higher' if more > 0 else 'lower'}."
+    )
+
+
+def capital_for(frontier: pd.DataFrame, target_share: float, most_spend: float) -> float:
+    """Least capital on the frontier that reaches the target share at no more spend; NaN = none.
+
+    Between two points the share on time is taken to be linear in capital.
+    """
+    fits = frontier[frontier["spend"] <= most_spend]
+    reached = np.flatnonzero((fits["on_time_share"] >= target_share).to_numpy())
+    if not len(reached):
+        return float("nan")
+    upto = fits.iloc[max(reached[0] - 1, 0) : reached[0] + 1]
+    return float(np.interp(target_share, upto["on_time_share"], upto["capital"]))
+
+
+def capital_advice(
+    frontier: pd.DataFrame, *, capital: float, target_share: float, most_spend: float
+) -> str:
+    """How much more capital reaches the target share, if any on the frontier does."""
+    if capital <= 0:
+        return "There is no working capital: nothing can be bought ahead."
+    if len(frontier) == 1:
+        return "More working capital doesn't help: nothing is worth buying ahead at these terms."
+    needed = capital_for(frontier, target_share, most_spend)
+    if np.isnan(needed):
+        best = frontier.iloc[-1]
+        return (
+            f"More working capital alone doesn't reach {target_share:.0%} on time: with "
+            f"{best['capital']:,.0f} committed it is {best['on_time_share']:.1%}."
+        )
+    return (
+        f"{target_share:.0%} on time would take about {max(needed - capital, 0.0):,.0f} more "
+        f"working capital, {max(needed, capital):,.0f} in all."
+    )
+
+
+def late_by(market: Market, outcomes: Sequence[Outcome], target_minutes: float) -> Array:
+    """[S + 1] shares of late orders that are late by each supplier's queue; last: by none's.
+
+    An order is late by a queue if it would be on time without its wait.
+    """
+    suppliers = len(market.supplier_ids)
+    count = np.zeros(suppliers + 1)
+    for outcome in outcomes:
+        late = ~(outcome.minutes <= target_minutes)
+        jammed = late & (outcome.source >= 0) & (outcome.minutes - outcome.wait <= target_minutes)
+        supplier = market.offer_supplier[outcome.source[jammed]]
+        count[:-1] += np.bincount(supplier, minlength=suppliers)
+        count[-1] += late.sum() - jammed.sum()
+    shares: Array = count / max(float(count.sum()), 1.0)
+    return shares
+
+
+def jam_advice(late: Array, supplier_ids: Array, prices: pd.DataFrame) -> list[str]:
+    """The suppliers whose queues make most orders late, and what one more channel would do.
+
+    Parameters
+    ----------
+    late
+        [S + 1] as of `late_by`.
+    prices
+        Shadow prices, with their words.
+    """
+    channel = prices[prices["what"] == "channel"].set_index("supplier_id")["words"]
+    told = []
+    for supplier in np.argsort(-late[:-1], kind="stable")[:JAMS]:
+        name = str(supplier_ids[supplier])
+        if late[supplier] >= WORTH_TELLING and name in channel.index:
+            told.append(
+                f"{late[supplier]:.0%} of late orders are late by the queue at {name}. "
+                f"{channel[name]}"
+            )
+    if late[-1] >= WORTH_TELLING:
+        told.append(
+            f"{late[-1]:.0%} of late orders are late without a queue: their service alone takes "
+            "longer than the target, or nobody serves them; only ready units make them fast."
+        )
+    return told

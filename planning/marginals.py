@@ -1,0 +1,264 @@
+"""Each line explained: what its last units spare, which rule keeps it from growing, who is next.
+
+All is read off the plan as it stands: the sampled futures are served under it once, and a line's
+worth is that of one order more or less, not that of the whole line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numba
+import numpy as np
+import pandas as pd
+
+from planning.allocation import Allocation
+from planning.optimise import Solution
+from planning.pricing import Slots, Terms, Unserved, line_money, relief
+from planning.problem import Array, Market, Plan
+from planning.reasons import hours_of_use
+from planning.rules import Limits
+from planning.simulate import Future, Outcome
+from planning.spot import FROM_READY, READY_SECONDS, group_starts
+
+PER_MONEY = 1000.0  # minutes are told per this much money
+RULES = (
+    "max_units_per_hour",
+    "max_units",
+    "credit_limit",
+    "max_share",
+    "working_capital",
+    "pack_size",
+    "demand",
+)
+WORDS = {
+    "max_units_per_hour": "the hourly cap keeps it from being larger",
+    "max_units": "the offer's cap for a plan keeps it from being larger",
+    "credit_limit": "the supplier's credit limit keeps it from being larger",
+    "max_share": "the supplier's share of the money keeps it from being larger",
+    "working_capital": "working capital keeps it from being larger",
+    "pack_size": "another whole pack isn't worth it",
+    "demand": "more units aren't worth it",
+}
+
+COLUMNS = (
+    "line_id",
+    "minutes_per_1000",
+    "binding_rule",
+    "next_supplier_id",
+    "next_unit_cost",
+)
+
+
+@numba.njit(cache=True, nogil=True)
+def _if_bought_on_spot(
+    at: Array,
+    product: Array,
+    wait: Array,
+    source: Array,
+    offer_starts: Array,
+    offer_row: Array,
+    offer_supplier: Array,
+    spot_minutes: Array,
+    qualified_until: Array,
+    channels: Array,
+) -> Array:
+    """Minutes more [M] if an order served from ready units went to spot, for it and those behind.
+
+    One pass back in time: the next spot order of a supplier tells how long its queue is, and all
+    that wait until the queue is empty wait its service time over the channels longer. 0 for others.
+    """
+    more = np.zeros(len(at))
+    behind = np.zeros(len(channels))  # orders that wait from here to the end of the busy spell
+    free = np.full(len(channels), -np.inf)  # instant at which the next spot order finds a channel
+    for order in range(len(at) - 1, -1, -1):
+        if source[order] >= 0:
+            supplier = offer_supplier[source[order]]
+            jammed = wait[order] > 0
+            behind[supplier] = behind[supplier] + 1 if jammed else 0.0
+            free[supplier] = at[order] + 60 * wait[order] if jammed else -np.inf
+            continue
+        if source[order] != FROM_READY:
+            continue
+        best, best_score = -1, np.inf
+        for place in range(offer_starts[product[order]], offer_starts[product[order] + 1]):
+            row = offer_row[place]
+            supplier = offer_supplier[row]
+            if at[order] >= qualified_until[supplier]:
+                continue
+            score = max(0.0, (free[supplier] - at[order]) / 60) + spot_minutes[row]
+            if score < best_score:
+                best, best_score = row, score
+        if best >= 0:
+            supplier = offer_supplier[best]
+            pushed = behind[supplier] * spot_minutes[best] / channels[supplier]
+            more[order] = best_score - READY_SECONDS / 60 + pushed
+    return more
+
+
+def _minutes_and_units(
+    market: Market, futures: Sequence[Future], outcomes: Sequence[Outcome], starts: Array
+) -> tuple[Array, Array]:
+    """[N, T] minutes spared by ready units and orders' units served from them, all futures."""
+    rows = np.argsort(market.offer_product, kind="stable")
+    offer_starts = group_starts(market.offer_product[rows], len(market.product_ids))
+    shape = (len(market.product_ids), len(starts))
+    minutes, units = np.zeros(shape), np.zeros(shape)
+    for future, outcome in zip(futures, outcomes, strict=True):
+        orders = future.orders
+        more = _if_bought_on_spot(
+            orders.at,
+            orders.product,
+            outcome.wait,
+            outcome.source,
+            offer_starts,
+            rows,
+            market.offer_supplier,
+            market.spot_minutes,
+            market.qualified_until,
+            market.channels,
+        )
+        ready = outcome.source == FROM_READY
+        hour = np.clip(np.searchsorted(starts, orders.at[ready], side="right") - 1, 0, None)
+        cell = orders.product[ready].astype("int64") * len(starts) + hour
+        minutes += np.bincount(cell, more[ready], minlength=minutes.size).reshape(shape)
+        units += np.bincount(cell, orders.quantity[ready], minlength=units.size).reshape(shape)
+    return minutes, units
+
+
+def _marginal_minutes(plan: Plan, starts: Array, minutes: Array, units: Array) -> Array:
+    """[L] minutes that a unit of money spares in a line's hours; minutes, units [L, T].
+
+    The hours are those in which its units are expected to go, taken in order from the first.
+    """
+    use = hours_of_use(plan, units, starts)
+    total, money = (minutes * use).sum(axis=1), (units * use).sum(axis=1) * plan.unit_cost
+    rate: Array = np.divide(total, money, out=np.full(len(plan), np.nan), where=money > 0)
+    return rate
+
+
+@numba.njit(cache=True, nogil=True)
+def _gains_of_more(
+    unserved: Unserved,
+    slots: Slots,
+    terms: Terms,
+    offer: Array,
+    slot: Array,
+    product: Array,
+    size: Array,
+) -> Array:
+    """[L] money gained if each line alone had `size` [L] more units."""
+    gains = np.empty(len(offer))
+    for line in range(len(offer)):
+        o, t, p, units = offer[line], slot[line], product[line], size[line]
+        before = line_money(terms.tiers, o, terms.unit_cost[o], terms.bought[o, t])
+        money = line_money(terms.tiers, o, terms.unit_cost[o], terms.bought[o, t] + units) - before
+        arriving = units * terms.fill[o]
+        whole = max(arriving, 1.0)  # a share of a unit serves nobody: its chance of a whole one
+        value, left = relief(unserved, p, slots.start[t], slots.until[p, t], whole, False)
+        keep = 1 - terms.loss[o] * slots.loses[p, t]
+        worth = (value + left * money / units * keep) * arriving / whole
+        gains[line] = worth - money * terms.fill[o] - money * terms.money_cost[o]
+    return gains
+
+
+def _short_of(allocation: Allocation, offer: Array, slot: Array) -> list[Array]:
+    """For each cap, [L] True where one more pack of a line would exceed it; as in RULES."""
+    market, limits = allocation.market, allocation.limits
+    pack = np.maximum(market.pack_size[offer], 1)
+    units = allocation.units[offer, slot]
+    larger = units + pack
+    money = larger * market.line_cost(offer, larger) - units * market.line_cost(offer, units)
+    spent, supplier = allocation.money(), market.offer_supplier[offer]
+    total = spent.sum()
+    after = spent[supplier] + money
+    return [
+        pack > allocation.room()[offer, slot],
+        pack > allocation.plan_room()[offer],
+        after > market.credit_limit[supplier],
+        after > allocation.share[supplier] * (total + money) * (1 + 1e-9),
+        total + money > limits.working_capital,
+    ]
+
+
+def _binding(plan: Plan, allocation: Allocation, unserved: Unserved) -> Array:
+    """[L] name of the rule that keeps each line from being larger.
+
+    Of the caps that one more pack would exceed the first of RULES is told, but only where that
+    pack is worth having; where it isn't, but one unit would be, the pack is what stops it.
+    """
+    market = allocation.market
+    slot = np.searchsorted(allocation.starts, plan.available_from)
+    product, terms = market.offer_product[plan.offer], allocation.terms()
+    pack = np.maximum(market.pack_size[plan.offer], 1).astype(float)
+    lines = (plan.offer, slot, product)
+    of_pack = _gains_of_more(unserved, allocation.slots(), terms, *lines, pack)
+    ones = np.ones(len(plan))
+    of_one = _gains_of_more(unserved, allocation.slots(), terms, *lines, ones)
+    caps = _short_of(allocation, plan.offer, slot)
+    wanted = of_pack > 0
+    conditions = [*(wanted & cap for cap in caps), ~wanted & (pack > 1) & (of_one > 0)]
+    return np.select(conditions, RULES[:-1], RULES[-1])
+
+
+def _next_best(allocation: Allocation, plan: Plan) -> tuple[Array, Array]:
+    """[L] supplier (-1 = none) and unit cost of the cheapest other offer ready at the same hour.
+
+    Cheapest by money committed for each unit expected to arrive; its smallest line must have room.
+    """
+    market, starts = allocation.market, allocation.starts
+    rows = allocation.by_product
+    groups = group_starts(market.offer_product[rows], len(market.product_ids))
+    slot = np.searchsorted(starts, plan.available_from)
+    product = market.offer_product[plan.offer]
+    room, plan_room = allocation.room(), allocation.plan_room()
+    best, cost = np.full(len(plan), -1), np.full(len(plan), np.inf)
+    for place in range(int(np.diff(groups).max(initial=0))):
+        known = groups[product] + place < groups[product + 1]
+        offer = rows[np.where(known, groups[product] + place, 0)]
+        held = allocation.units[offer, slot]
+        step = np.where(held > 0, np.maximum(market.pack_size[offer], 1), allocation.least[offer])
+        fits = known & (offer != plan.offer)
+        fits &= (step <= room[offer, slot]) & (step <= plan_room[offer])
+        price = market.unit_cost[offer] / market.fill_rate[offer]
+        better = fits & (price < cost)
+        best, cost = np.where(better, offer, best), np.where(better, price, cost)
+    supplier = np.where(best >= 0, market.offer_supplier[best], -1)
+    return supplier, np.where(best >= 0, market.unit_cost[best], np.nan)
+
+
+def line_details(solution: Solution, limits: Limits) -> pd.DataFrame:
+    """COLUMNS for each line of a solved plan, in its order; NaN or missing = there is none."""
+    growth, plan = solution.growth, solution.plan
+    if not len(plan):
+        return pd.DataFrame({name: [] for name in COLUMNS})
+    simulator = growth.simulator
+    market = simulator.market
+    outcomes = simulator.serve(plan)
+    allocation = Allocation.holding(market, limits, plan, growth.money_cost)
+    product = market.offer_product[plan.offer]
+    minutes, units = _minutes_and_units(market, simulator.futures, outcomes, solution.starts)
+    rate = _marginal_minutes(
+        plan, solution.starts, minutes[product], units[product] / len(simulator.futures)
+    )
+    unserved = simulator.unserved(outcomes, growth.minute_price)
+    supplier, cost = _next_best(allocation, plan)
+    names = np.append(market.supplier_ids, [None])
+    return pd.DataFrame(
+        {
+            "line_id": [f"L{row:06d}" for row in range(1, len(plan) + 1)],
+            "minutes_per_1000": PER_MONEY * rate / len(simulator.futures),
+            "binding_rule": _binding(plan, allocation, unserved),
+            "next_supplier_id": names[supplier],
+            "next_unit_cost": cost,
+        },
+        columns=list(COLUMNS),
+    )
+
+
+def with_rules(reasons: Sequence[str], details: pd.DataFrame) -> list[str]:
+    """Reasons, each with what keeps its line from being larger."""
+    return [
+        f"{reason}; {WORDS[rule]}"
+        for reason, rule in zip(reasons, details["binding_rule"], strict=True)
+    ]
