@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from planning.bound import cost_bound
 from planning.optimise import Aims, expect, solve
 from planning.policies import last_week
-from planning.problem import DAY, HOUR, Orders, Plan, lines
+from planning.problem import DAY, HOUR, Market, Orders, Plan, lines
 from planning.replay import replay
 from planning.rules import Limits, violations
 from planning.simulate import Simulator, futures_of
@@ -29,6 +29,13 @@ def jam(seed: int = 0, orders: int = 400) -> Orders:
 
 def limits(money: float = 1e5) -> Limits:
     return Limits(as_of=AS_OF, horizon=24 * HOUR, working_capital=money)
+
+
+def with_two_offers(**changes: object) -> Market:
+    """`a_market` with a second offer on the same terms, but for the changes."""
+    terms = ("min_order_qty", "pack_size", "lead_time", "max_units", "max_units_per_hour")
+    terms += ("fill_rate", "spot_minutes", "loss_rate")
+    return a_market(**{name: np.repeat(getattr(a_market(), name), 2) for name in terms}, **changes)
 
 
 def minutes(market, orders, plan) -> float:
@@ -128,7 +135,7 @@ def test_lines_are_merged_where_a_tier_makes_that_cheaper():
 
 
 def test_shares_are_kept_by_buying_elsewhere_too():
-    market = a_market(
+    market = with_two_offers(
         supplier_ids=np.array(["s0", "s1"], dtype=object),
         qualified_until=np.full(2, AS_OF + 365 * DAY),
         max_share=np.array([0.6, 0.6]),
@@ -138,19 +145,6 @@ def test_shares_are_kept_by_buying_elsewhere_too():
         offer_product=np.array([0, 0]),
         unit_cost=np.array([10.0, 10.52]),
         spot_unit_cost=np.array([10.5, 10.5]),
-        **{
-            name: np.repeat(getattr(a_market(), name), 2)
-            for name in (
-                "min_order_qty",
-                "pack_size",
-                "lead_time",
-                "max_units",
-                "max_units_per_hour",
-                "fill_rate",
-                "spot_minutes",
-                "loss_rate",
-            )
-        },
     )
     plan = solve(market, [jam()], limits(), replace(AIMS, target_share=0.0), seed=0).plan
     money = np.bincount(plan.offer, plan.units * plan.unit_cost, minlength=2)
@@ -196,7 +190,7 @@ def test_a_plan_relieves_a_jam_and_spends_no_more():
 
 
 def test_scarce_money_goes_to_the_cheap_product_of_a_shared_jam():
-    market = a_market(
+    market = with_two_offers(
         product_ids=np.array(["dear", "cheap"], dtype=object),
         direct=np.array([False, False]),
         shelf_life=np.array([np.inf, np.inf]),
@@ -205,19 +199,6 @@ def test_scarce_money_goes_to_the_cheap_product_of_a_shared_jam():
         channels=np.array([3]),
         unit_cost=np.array([100.0, 10.0]),
         spot_unit_cost=np.array([101.0, 10.1]),
-        **{
-            name: np.repeat(getattr(a_market(), name), 2)
-            for name in (
-                "min_order_qty",
-                "pack_size",
-                "lead_time",
-                "max_units",
-                "max_units_per_hour",
-                "fill_rate",
-                "spot_minutes",
-                "loss_rate",
-            )
-        },
     )
     both = jam()
     orders = Orders(
