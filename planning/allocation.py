@@ -168,14 +168,19 @@ class Allocation:
         licence = self.market.qualified_until[self.market.offer_supplier]
         return (self.starts >= ready[:, None]) & (self.starts < licence[:, None])
 
+    def _slots_of(self, hours: Array) -> tuple[Array, Array]:
+        """Slots [L] that start at these instants, and True where there is one."""
+        slot = np.searchsorted(self.starts, hours)
+        inside = slot < len(self.starts)
+        inside[inside] = self.starts[slot[inside]] == hours[inside]
+        return slot, inside
+
     def stay_near(self, previous: Plan, freeze: float) -> None:
         """Prefer the lines of the previous plan; keep those to be ordered before `freeze`.
 
         A line that the rules don't allow any more is forgotten.
         """
-        slot = np.searchsorted(self.starts, previous.available_from)
-        inside = slot < len(self.starts)
-        inside[inside] = self.starts[slot[inside]] == previous.available_from[inside]
+        slot, inside = self._slots_of(previous.available_from)
         offer, slot, units = previous.offer[inside], slot[inside], previous.units[inside]
         np.add.at(self.previous, (offer, slot), units)
         frozen = previous.order_by[inside] < freeze
@@ -188,19 +193,21 @@ class Allocation:
         """Units [O, T] that become ready in each slot's hour, money [S], of committed lines."""
         market, lines = self.market, self.limits.committed
         hours = clock_hours(lines.available_from, market.tz)
-        slot = np.searchsorted(self.starts, hours)
-        inside = slot < len(self.starts)
-        inside[inside] = self.starts[slot[inside]] == hours[inside]
+        slot, inside = self._slots_of(hours)
         units = np.zeros(self.units.shape)
         np.add.at(units, (lines.offer[inside], slot[inside]), lines.units[inside])
         supplier, money = market.offer_supplier[lines.offer], lines.units * lines.unit_cost
         return units, np.bincount(supplier, money, minlength=len(market.supplier_ids))
 
+    def lines(self, held: Array) -> tuple[Array, Array, Array, Array]:
+        """Offer, slot, units and money [L] of the lines in units [O, T], tiers considered."""
+        offer, slot = np.nonzero(held)
+        units = held[offer, slot]
+        return offer, slot, units, units * self.market.line_cost(offer, units)
+
     def money(self) -> Array:
         """[S] money at each supplier, of lines committed before too."""
-        offer, slot = np.nonzero(self.units)
-        units = self.units[offer, slot]
-        money = units * self.market.line_cost(offer, units)
+        offer, _, _, money = self.lines(self.units)
         supplier = self.market.offer_supplier[offer]
         own = np.bincount(supplier, money, minlength=len(self.market.supplier_ids))
         return np.asarray(own + self.committed_money, dtype=float)
@@ -330,9 +337,7 @@ class Allocation:
         """Hold these units [O, T] instead; each line becomes one block, the dearest first."""
         usual = self.mean_return()
         self.units = units
-        offer, slot = np.nonzero(units)
-        bought = units[offer, slot]
-        money = bought * self.market.line_cost(offer, bought)
+        offer, slot, bought, money = self.lines(units)
         blocks = np.stack([offer, slot, bought, usual * money, money], axis=1)
         self.added = blocks[np.argsort(-money, kind="stable")]
 

@@ -367,7 +367,7 @@ def solve(
     return Solution(
         plan=plan,
         starts=allocation.starts,
-        reasons=reasons(market, plan, futures, allocation.starts, limits.committed),
+        reasons=reasons(simulator, plan, allocation.starts),
         status=_status(predicted, limits, aims),
         objective=predicted.spend
         + aims.delay_cost * predicted.delay

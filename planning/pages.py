@@ -45,9 +45,16 @@ def _html(parts: Iterable[str | go.Figure]) -> Iterator[str]:
             yield part
             continue
         figures += 1
-        yield part.to_html(
+        yield figure_html(part, first=figures == 1, number=figures)
+
+
+def figure_html(figure: go.Figure, *, first: bool, number: int) -> str:
+    """A figure as part of a page; the first one brings the script, and the id is its number's."""
+    return str(
+        figure.to_html(
             full_html=False,
-            include_plotlyjs=figures == 1,
-            config={"displayModeBar": False},
-            div_id=f"figure-{figures}",
+            include_plotlyjs=first,
+            div_id=f"figure-{number}",
+            config={"displayModeBar": False, "responsive": True},
         )
+    )

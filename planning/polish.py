@@ -101,15 +101,9 @@ def costs_of(allocation: Allocation, simulator: Simulator, minute_price: float) 
     value = np.where(unserved.taken, 0.0, unserved.value)
     running = np.append(0.0, np.cumsum(value))
     orders = running[unserved.bounds[:, -1]] - running[unserved.bounds[:, 0]]
-    minutes = [
-        weight * np.nansum(outcome.minutes * future.weight)
-        for outcome, weight, future in zip(
-            outcomes, simulator.damping, simulator.futures, strict=True
-        )
-    ]
-    price = np.append(market.spot_unit_cost, [0.0, 0.0])
+    minutes = simulator.damping * simulator.delay(outcomes)
     spot = [
-        float((price[outcome.source] * future.orders.quantity).sum())
+        float((simulator.spot_price[outcome.source] * future.orders.quantity).sum())
         for outcome, future in zip(outcomes, simulator.futures, strict=True)
     ]
     idle = np.zeros(allocation.units.shape)
@@ -124,7 +118,7 @@ def costs_of(allocation: Allocation, simulator: Simulator, minute_price: float) 
 
 def _money(allocation: Allocation, held: Array) -> Array:
     """[O, T] money of each line."""
-    offer, slot = np.nonzero(held)
     money = np.zeros(held.shape)
-    money[offer, slot] = held[offer, slot] * allocation.market.line_cost(offer, held[offer, slot])
+    offer, slot, _, amount = allocation.lines(held)
+    money[offer, slot] = amount
     return money

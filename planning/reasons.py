@@ -7,16 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from planning.problem import HOUR, Array, Market, Plan, instants
+from planning.problem import HOUR, Array, Plan, instants
 from planning.simulate import Future, Simulator
 
 LIKELY = 0.05  # below this chance of a jam, a line is told as a saving, not as a relief
 JAM_SHARE = 1 / 3  # hours next to a line's worst one belong to its peak from this share of it on
 
 
-def spot_load(
-    market: Market, futures: Sequence[Future], starts: Array, committed: Plan
-) -> tuple[Array, Array]:
+def spot_load(simulator: Simulator, starts: Array) -> tuple[Array, Array]:
     """Buying no more ahead: work offered to each supplier, and where each product would go.
 
     Returns
@@ -24,11 +22,12 @@ def spot_load(
     load : [K, S, T] minutes of work arriving in each clock hour, over its channels' minutes
     outlet : [N] the offer that serves most of the product's spot orders, -1 = none
     """
+    market, futures = simulator.market, simulator.futures
     suppliers, hours = len(market.supplier_ids), len(starts)
     capacity = market.channels[:, None] * HOUR / 60
     load = np.zeros((len(futures), suppliers, hours))
     used = np.zeros(len(market.unit_cost))
-    outcomes = Simulator(market, futures, committed).serve(Plan.empty())
+    outcomes = simulator.serve(Plan.empty())
     for number, (future, outcome) in enumerate(zip(futures, outcomes, strict=True)):
         spot = outcome.source >= 0
         offer = outcome.source[spot]
@@ -78,9 +77,7 @@ def _peak_hours(heat: Array, use: Array) -> tuple[Array, Array]:
     return begin, end
 
 
-def reasons(
-    market: Market, plan: Plan, futures: Sequence[Future], starts: Array, committed: Plan
-) -> list[str]:
+def reasons(simulator: Simulator, plan: Plan, starts: Array) -> list[str]:
     """One sentence for each line: the hours it is for and the chance that they jam on demand.
 
     The peak is the run of hours around the line's worst one (expected orders of the product times
@@ -88,7 +85,8 @@ def reasons(
     """
     if not len(plan):
         return []
-    load, outlet = spot_load(market, futures, starts, committed)
+    market, futures = simulator.market, simulator.futures
+    load, outlet = spot_load(simulator, starts)
     orders, units = per_hour(len(market.product_ids), futures, starts)
     product = market.offer_product[plan.offer]
     supplier = market.offer_supplier[outlet[product]]

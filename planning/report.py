@@ -6,9 +6,9 @@ from html import escape
 from string import Template
 
 import pandas as pd
-import plotly.graph_objects as go
 
 from planning.decide import Decision, calendar_notes
+from planning.pages import figure_html
 from planning.plots import delivery_figure, demand_figure, frontier_figure, money_figure
 from planning.tables import Inputs
 from planning.workspace import Workspace
@@ -125,18 +125,8 @@ def _figures(decision: Decision, workspace: Workspace) -> str:
         money_figure(decision.lines),
     ]
     return "".join(
-        _html(figure, first=number == 0, number=number) for number, figure in enumerate(figures)
-    )
-
-
-def _html(figure: go.Figure, *, first: bool, number: int) -> str:
-    return str(
-        figure.to_html(
-            full_html=False,
-            include_plotlyjs=first,
-            div_id=f"figure-{number}",
-            config={"displayModeBar": False, "responsive": True},
-        )
+        figure_html(figure, first=number == 0, number=number)
+        for number, figure in enumerate(figures)
     )
 
 
@@ -163,7 +153,7 @@ def _helps(decision: Decision, workspace: Workspace) -> str:
     return (
         (f"{missed}<ul>{advice}</ul>" if advice else "")
         + f'<p class="muted">{escape(told)}</p><div class="scroll">{_table(rows)}</div>'
-        + _html(figure, first=False, number=FIGURES)
+        + figure_html(figure, first=False, number=FIGURES)
     )
 
 

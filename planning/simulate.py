@@ -10,7 +10,7 @@ import numpy as np
 
 from planning.pricing import THREADS, Unserved, waiting_behind
 from planning.problem import Array, Market, Orders, Plan
-from planning.replay import FILL_CONCENTRATION, Lots
+from planning.replay import Lots, fill_share
 from planning.spot import SpotMarket, service_noise
 
 EXTREME = 2.0  # a future with more delay than this many times the median is damped to it
@@ -30,14 +30,11 @@ def futures_of(
     market: Market, streams: Sequence[Orders], weights: Array, rng: np.random.Generator
 ) -> list[Future]:
     """Add to each stream of orders the chances of service and supply; weights are per segment."""
-    certain = market.fill_rate >= 1
-    a = np.where(certain, 1.0, FILL_CONCENTRATION * market.fill_rate)
-    b = np.where(certain, 1.0, FILL_CONCENTRATION * (1 - market.fill_rate))
     return [
         Future(
             orders=orders,
             noise=service_noise(rng, len(orders)),
-            fill=np.where(certain, 1.0, rng.beta(a, b)),
+            fill=fill_share(market.fill_rate, rng),
             weight=weights[orders.segment],
         )
         for orders in streams
@@ -62,6 +59,8 @@ class Simulator:
     def __init__(self, market: Market, futures: Sequence[Future], committed: Plan) -> None:
         self.market, self.futures, self.committed = market, futures, committed
         self.spot = SpotMarket(market)
+        # of a unit, by source: FROM_READY and UNSERVED, the last two, cost nothing
+        self.spot_price = np.append(market.spot_unit_cost, [0.0, 0.0])
         self.order, self.bounds = self._by_product()
         self.at = np.concatenate([future.orders.at for future in futures])[self.order]
         quantity = np.concatenate([future.orders.quantity for future in futures])
@@ -70,15 +69,15 @@ class Simulator:
 
     def _damping(self) -> Array:
         """[K] weight of each future's minutes, so that a single disaster doesn't make the plan."""
-        delay = np.array(
-            [
-                np.nansum(outcome.minutes * future.weight)
-                for outcome, future in zip(self.serve(Plan.empty()), self.futures, strict=True)
-            ]
-        )
+        delay = self.delay(self.serve(Plan.empty()))
         most = EXTREME * np.median(delay)
         share = np.divide(most, delay, out=np.ones(len(delay)), where=delay > 0)
         return np.asarray(np.minimum(1.0, share))
+
+    def delay(self, outcomes: Sequence[Outcome]) -> Array:
+        """[K] weighted minutes of all orders of each future."""
+        both = zip(outcomes, self.futures, strict=True)
+        return np.array([np.nansum(outcome.minutes * future.weight) for outcome, future in both])
 
     def _by_product(self) -> tuple[Array, Array]:
         """The orders of all futures, one after the other, sorted by product, future and instant.
@@ -138,11 +137,10 @@ class Simulator:
         source = np.concatenate([outcome.source for outcome in outcomes])[self.order]
         minutes = zip(outcomes, self.damping, strict=True)
         spared = np.concatenate([outcome.spared * weight for outcome, weight in minutes])
-        price = np.append(self.market.spot_unit_cost, [0.0, 0.0])[source]  # 0: not on spot
         return Unserved(
             at=self.at,
             quantity=self.quantity,
-            value=spared[self.order] * minute_price + price * self.quantity,
+            value=spared[self.order] * minute_price + self.spot_price[source] * self.quantity,
             taken=source < 0,
             bounds=self.bounds,
         )

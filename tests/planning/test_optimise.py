@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from planning.bound import cost_bound
+from planning.evaluate import picked
 from planning.optimise import Aims, expect, solve
 from planning.policies import last_week
 from planning.problem import DAY, HOUR, Market, Orders, Plan, lines
@@ -60,15 +61,11 @@ def test_no_plan_breaks_a_rule(data):
     rows = lines(solution.plan, market, solution.reasons)
     assert violations(rows, market, within) == []
     some = data.draw(st.integers(0, len(rows)))
-    bound = replace(within, committed=taken(solution.plan, slice(some)))
+    bound = replace(within, committed=picked(solution.plan, np.arange(some)))
     again = solve(market, streams, bound, AIMS, seed=0)
     assert violations(lines(again.plan, market, again.reasons), market, bound) == []
     weekly = last_week(market, some_week_earlier(streams[0]), within)
     assert violations(lines(weekly, market, ["so"] * len(weekly)), market, within) == []
-
-
-def taken(plan: Plan, some: slice) -> Plan:
-    return Plan(**{name: column[some] for name, column in vars(plan).items()})
 
 
 def test_what_is_committed_is_not_bought_again():
