@@ -27,12 +27,14 @@ def sample_paths(
     """
     horizon, n = task.horizon, len(task.rows)
     starts = _blocks(task, n_paths, rng)
-    jitter = rng.random(n_paths)
+    stand_in = _stand_ins(task, starts, rng)
     paths = np.empty((n_paths, n, horizon), dtype=np.float32)
     for first in range(0, n, _CHUNK):
         chunk = slice(first, first + _CHUNK)
-        rank = _ranks(_residuals(task, task.rows[chunk], starts, rng))
-        u = (rank + jitter[:, None, None]) / n_paths
+        residuals = _residuals(task, task.rows[chunk], starts, rng)
+        instead = np.take_along_axis(residuals, stand_in[:, None, :], axis=0)
+        rank = _ranks(np.where(np.isfinite(residuals), residuals, instead), rng)
+        u = (rank + rng.random(rank.shape, dtype=np.float32)) / n_paths
         paths[:, chunk] = inverse_cdf(
             u, mean[chunk], quantiles[chunk], task.levels, task.lump[task.rows[chunk]], shape
         )
@@ -50,8 +52,25 @@ def _blocks(task: Task, n_paths: int, rng: np.random.Generator) -> Array:
     return np.concatenate([starts, again])
 
 
+def _stand_ins(task: Task, starts: Array, rng: np.random.Generator) -> Array:
+    """[K, H] block that lends its residuals where a block was not observed.
+
+    One at random for all products, the same for the whole block as far as it was observed itself:
+    with a rank of its own for every product, an outage would look like an hour without shared fate.
+    """
+    blocks = rng.permuted(np.tile(np.arange(len(starts)), (len(starts), 1)), axis=1)
+    if starts[0] < 0:
+        return np.broadcast_to(blocks[:, :1], (len(starts), task.horizon))
+    low = int(starts.min())
+    seen = np.isfinite(task.y[task.rows, low : int(starts.max()) + task.horizon]).mean(axis=0)
+    share = seen[starts[:, None] - low + np.arange(task.horizon)]
+    usable = share >= 0.5 * share.max(axis=0)
+    first = np.argmax(usable[blocks], axis=1)
+    return np.asarray(np.take_along_axis(blocks, first, axis=1))
+
+
 def _residuals(task: Task, rows: Array, starts: Array, rng: np.random.Generator) -> Array:
-    """[K, n, H] units against level × shape × effects; noise where nothing was observed."""
+    """[K, n, H] units against level × shape × effects, a little noise added; NaN = not observed."""
     horizon, clock = task.horizon, task.clock
     found = rng.random((len(starts), len(rows), horizon), dtype=np.float32) * 1e-3
     if starts[0] < 0:
@@ -71,19 +90,27 @@ def _residuals(task: Task, rows: Array, starts: Array, rng: np.random.Generator)
         a = start - begin
         b = max(a - week, 0)
         level = (total[:, a] - total[:, b]) / np.maximum(count[:, a] - count[:, b], 1)
-        block = flat[:, a : a + horizon] / np.maximum(level, 1e-9)[:, None]
-        known = np.isfinite(block)
-        found[k] = np.where(known, block, 0) + found[k] * (1 + 1e4 * ~known)
+        found[k] += flat[:, a : a + horizon] / np.maximum(level, 1e-9)[:, None]
     return found
 
 
-def _ranks(residuals: Array) -> Array:
-    """[K, ...] ranks 0 … K − 1 along the first axis; the noise in the residuals breaks ties."""
-    order = np.argsort(residuals, axis=0, kind="stable")
-    ranks = np.empty(residuals.shape, dtype=np.float32)
-    place = np.arange(len(residuals), dtype=np.float32).reshape(-1, 1, 1)
-    np.put_along_axis(ranks, order, np.broadcast_to(place, residuals.shape), axis=0)
-    return ranks
+def _ranks(residuals: Array, rng: np.random.Generator) -> Array:
+    """[K, ...] ranks 0 … K − 1 along the first axis; any of them where nothing was observed."""
+    ranks = _places(residuals)
+    known = np.isfinite(residuals)
+    if known.all():
+        return ranks
+    among = rng.random(known.shape, dtype=np.float32) * np.maximum(known.sum(axis=0), 1) - 0.5
+    return _places(np.where(known, ranks, among))
+
+
+def _places(x: Array) -> Array:
+    """float32 [K, ...] places in ascending order along the first axis, NaN last."""
+    order = np.argsort(x, axis=0, kind="stable")
+    places = np.empty(x.shape, dtype=np.float32)
+    place = np.arange(len(x), dtype=np.float32).reshape(-1, 1, 1)
+    np.put_along_axis(places, order, np.broadcast_to(place, x.shape), axis=0)
+    return places
 
 
 def inverse_cdf(

@@ -1,0 +1,53 @@
+"""Joint draws: shared fates of the past stay shared, and what was not observed tells nothing."""
+
+import numpy as np
+
+from forecast import forecast
+from tests.forecast import market
+
+HORIZON = 24
+
+
+def totals(panel):
+    """[K] units of all products over the horizon, path by path."""
+    ahead = forecast(panel, HORIZON, members=["seasonal", "intermittent"], n_paths=32)
+    return ahead.paths.sum(axis=(1, 2))
+
+
+def rare(n=300, days=42):
+    return market.panel(n, days, level=0.05)
+
+
+def test_a_day_that_was_not_observed_is_no_busy_day():
+    """Most hours of rare products are 0: a random residual among them would come out on top."""
+    panel = rare()
+    panel.y[:, -10 * 24 : -9 * 24] = np.nan
+    panel.orders[:, -10 * 24 : -9 * 24] = np.nan
+    total = totals(panel)
+    assert total.max() < 1.5 * np.median(total)
+
+
+def test_a_product_that_is_new_has_no_busy_past():
+    panel = rare()
+    panel.y[:150, : -12 * 24] = np.nan
+    panel.orders[:150, : -12 * 24] = np.nan
+    total = totals(panel)
+    assert total.max() < 1.5 * np.median(total)
+
+
+def test_an_outage_borrows_a_shared_fate():
+    """With half of the days unobserved, sums still spread as the shared factor says."""
+    whole = market.panel(40, 84, shared=0.5, seed=3)
+    broken = market.panel(40, 84, shared=0.5, seed=3)
+    for day in range(1, 40, 2):
+        cut = slice(-(day + 1) * 24, -day * 24)
+        broken.y[:, cut] = np.nan
+        broken.orders[:, cut] = np.nan
+    spread = [np.std(total) / np.mean(total) for total in (totals(whole), totals(broken))]
+    assert spread[1] > 0.6 * spread[0]
+
+
+def test_rare_products_with_nothing_in_common_sell_when_they_like():
+    """Their total is nearly Poisson; with one jitter for all it would be feast or famine."""
+    total = totals(rare())
+    assert np.std(total) < 2 * np.sqrt(np.mean(total))
