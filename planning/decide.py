@@ -6,7 +6,7 @@ Data in, data out: nothing here touches disk, screen or clock.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 
 import numpy as np
@@ -19,7 +19,7 @@ from planning import rules
 from planning.marginals import line_details, with_rules
 from planning.optimise import Aims, Solution, solve
 from planning.problem import Array, Market, Orders, Plan, epoch, lines, market, plan_of, stream
-from planning.scenarios import OrderMix, order_mix, sample_future
+from planning.scenarios import OrderMix, order_mix, past_instants, sample_future
 from planning.sensitivity import Sensitivity, study
 from planning.tables import InputRefused, Inputs
 from planning.workspace import Workspace
@@ -178,7 +178,7 @@ def expect_orders(
 
 
 def recent_mix(panel: Panel, orders: pa.Table, as_of: pd.Timestamp) -> OrderMix:
-    """Sizes and segments of the last weeks' orders."""
+    """Sizes, segments and instants of the last weeks' orders."""
     since = (as_of - pd.Timedelta(days=RECENT_DAYS)).tz_convert("UTC")
     recent = orders.filter(
         pc.and_(
@@ -188,7 +188,12 @@ def recent_mix(panel: Panel, orders: pa.Table, as_of: pd.Timestamp) -> OrderMix:
     )
     ids = pa.array(panel.ids, orders["product_id"].type)
     product = pc.index_in(recent["product_id"], value_set=ids).to_numpy()
-    return order_mix(recent, product, len(panel.ids))
+    at = epoch(recent["ordered_at"].to_pandas())
+    bucket = pd.Timedelta(panel.freq).total_seconds()
+    start = epoch(pd.DatetimeIndex(panel.future(1)))[0]
+    return replace(
+        order_mix(recent, product, len(panel.ids)), instants=past_instants(at, start, bucket)
+    )
 
 
 def sample_streams(arrivals: Forecast, freq: str, mix: OrderMix, seed: int) -> list[Orders]:

@@ -7,6 +7,7 @@ orders; each order then takes a size and a segment from the product's own past.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +16,17 @@ import pyarrow.compute as pc
 from planning.problem import SEGMENTS, Array, Orders
 
 SIZE_GRID = (np.arange(20) + 0.5) / 20  # probabilities at which a product's order sizes are kept
+LIKE = 10  # past buckets with fewer, and with more orders, that a bucket is taken to be like
+
+
+class Instants(NamedTuple):
+    """When orders came within past buckets; those with the fewest orders first."""
+
+    offset: Array  # [M] seconds after the bucket's start, ascending within each
+    starts: Array  # [B + 1] bucket b has offset[starts[b]:starts[b + 1]]
+
+
+UNIFORM = Instants(np.empty(0), np.zeros(1, dtype="int64"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +35,39 @@ class OrderMix:
 
     sizes: Array  # [N, 20] quantiles of the units of an order
     segment: Array  # [N, 3] share of orders from each of SEGMENTS
+    instants: Instants = UNIFORM
+
+
+def past_instants(at: Array, origin: float, bucket: float) -> Instants:
+    """Instants [M] of past orders, in buckets of `bucket` seconds that one at `origin` begins."""
+    number = np.floor((at - origin) / bucket)
+    _, place, count = np.unique(number, return_inverse=True, return_counts=True)
+    offset = at - origin - number * bucket
+    order = np.lexsort((offset, place, count[place]))
+    return Instants(offset[order], np.append(0, np.cumsum(np.sort(count))))
+
+
+def draw_instants(past: Instants, hour: Array, bucket: float, rng: np.random.Generator) -> Array:
+    """[M] seconds after the starts of the buckets `hour` [M] that orders fall in.
+
+    Each bucket is like a past one with about as many orders, picked at random: its orders come at
+    that one's instants, or uniformly between two of them. What came together there, one customer's
+    list or a rush on the hour, comes together again, and that is what jams a channel.
+    """
+    at = rng.uniform(size=len(hour))
+    size = np.diff(past.starts)
+    if not len(size) or not len(hour):
+        return at * bucket
+    count = np.bincount(hour)
+    alike = np.searchsorted(size, count) + rng.integers(-LIKE, LIKE + 1, len(count))
+    model = np.clip(alike, 0, len(size) - 1)[hour]
+    edge = at * (size[model] + 1)
+    left = edge.astype("int64")  # orders of the past bucket that came before
+    place = past.starts[model] + left
+    last = len(past.offset) - 1
+    since = np.where(left > 0, past.offset[np.clip(place - 1, 0, last)], 0.0)
+    until = np.where(left < size[model], past.offset[np.clip(place, 0, last)], bucket)
+    return np.asarray(since + (edge - left) * (until - since))
 
 
 def order_mix(orders: pa.Table, product: Array, products: int) -> OrderMix:
@@ -52,15 +97,12 @@ def order_mix(orders: pa.Table, product: Array, products: int) -> OrderMix:
 def sample_future(
     counts: Array, starts: Array, bucket: float, mix: OrderMix, rng: np.random.Generator
 ) -> Orders:
-    """One path of order counts [N, H] in buckets from `starts` [H] (`bucket` seconds) -> orders.
-
-    Orders of a bucket arrive at uniform instants within it.
-    """
+    """One path of order counts [N, H] in buckets from `starts` [H] (`bucket` seconds) -> orders."""
     whole = np.round(counts).astype("int64")
     product, hour = np.nonzero(whole > 0)
     cell = np.repeat(np.arange(len(product)), whole[product, hour])
     product, hour = product[cell], hour[cell]
-    at = starts[hour] + rng.uniform(0, bucket, len(cell))
+    at = starts[hour] + draw_instants(mix.instants, hour, bucket, rng)
     quantity = mix.sizes[product, rng.integers(0, mix.sizes.shape[1], len(cell))]
     odds = np.cumsum(mix.segment, axis=1)[product]
     segment = (rng.uniform(size=len(cell))[:, None] > odds[:, :-1]).sum(axis=1)

@@ -7,7 +7,15 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from planning.problem import HOUR, SEGMENTS
-from planning.scenarios import SIZE_GRID, OrderMix, order_mix, sample_future
+from planning.scenarios import (
+    SIZE_GRID,
+    UNIFORM,
+    OrderMix,
+    draw_instants,
+    order_mix,
+    past_instants,
+    sample_future,
+)
 
 STARTS = np.array([0.0, HOUR, 2 * HOUR])
 MIX = OrderMix(
@@ -47,3 +55,34 @@ def test_no_past_orders_mean_single_units():
     empty = pa.table({"quantity": pa.array([], pa.int64()), "segment": pa.array([], pa.string())})
     mix = order_mix(empty, np.empty(0, int), 2)
     np.testing.assert_array_equal(mix.sizes, 1)
+
+
+def test_orders_that_came_together_come_together_again():
+    """Lists of 50 orders at one instant, once an hour, and single orders in other hours."""
+    hours = np.arange(0.0, 200 * HOUR, HOUR)
+    lists = np.repeat(hours[::2] + 600.0, 50)
+    single = hours[1::2] + 1800.0
+    past = past_instants(np.append(lists, single), origin=500 * HOUR, bucket=HOUR)
+    rng = np.random.default_rng(0)
+    many = draw_instants(past, np.zeros(1000, int), HOUR, rng)
+    assert (many == 600.0).mean() > 0.9
+    few = np.concatenate([draw_instants(past, np.zeros(1, int), HOUR, rng) for _ in range(400)])
+    assert len(np.unique(few)) > 390  # one order of the past tells no rhythm
+
+
+@given(
+    at=arrays("float64", st.integers(1, 60), elements=st.floats(-1e5, 1e5)), n=st.integers(1, 90)
+)
+def test_instants_stay_in_their_bucket(at, n):
+    past = past_instants(at, origin=0.0, bucket=HOUR)
+    hour = np.arange(n) % 5
+    drawn = draw_instants(past, hour, HOUR, np.random.default_rng(0))
+    assert ((drawn >= 0) & (drawn <= HOUR)).all()
+    assert past.starts[-1] == len(at)
+    assert (np.diff(np.diff(past.starts)) >= 0).all()
+
+
+def test_without_a_past_instants_are_uniform():
+    drawn = draw_instants(UNIFORM, np.zeros(4000, int), HOUR, np.random.default_rng(0))
+    assert abs(drawn.mean() / HOUR - 0.5) < 0.02
+    assert abs(drawn.std() / HOUR - 12**-0.5) < 0.02
