@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from planning.optimise import Expectation
+from planning.expectation import Expectation
 from planning.problem import Array, Market
 from planning.simulate import Outcome
 

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from planning.allocation import Allocation
+from planning.expectation import Aims
 from planning.newsvendor import Steps, critical_ratio, mismatch_cost, money_price
-from planning.optimise import YEAR, Aims
+from planning.optimise import YEAR
 from planning.problem import DAY, HOUR, Array, Market, Orders, Plan, stream
 from planning.replay import Served, fill_share, replay
 from planning.rules import Limits

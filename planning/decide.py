@@ -16,8 +16,9 @@ import pyarrow.compute as pc
 
 from forecast import Forecast, Panel, find_peaks, forecast, panel_of_orders
 from planning import rules
+from planning.expectation import Aims
 from planning.marginals import line_details, with_rules
-from planning.optimise import Aims, Solution, solve
+from planning.optimise import Solution, solve
 from planning.problem import Array, Market, Orders, Plan, epoch, lines, market, plan_of, stream
 from planning.scenarios import OrderMix, order_mix, past_instants, sample_future
 from planning.sensitivity import Sensitivity, study

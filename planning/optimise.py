@@ -1,6 +1,6 @@
 """Choose what to pre-allocate: relieve the sampled futures' jams where money does most.
 
-The plan grows in rounds. Each round serves every sampled future under the plan so far, by the
+The plan grows in rounds. Each round serves some sampled futures under the plan so far, by the
 exact queue, values each spot order by the minutes that it costs itself and those behind it, prices
 blocks of units against those orders and takes the best returns for a slice of the money. Congestion
 is thus never assumed: it is measured again after every slice.
@@ -9,22 +9,22 @@ is thus never assumed: it is measured again after every slice.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
-from planning.allocation import Allocation, Step, slot_starts
+from planning.allocation import Allocation, Step
 from planning.bound import cost_bound
+from planning.expectation import Aims, Expectation, expect
 from planning.polish import polish
 from planning.pricing import THREADS, Price, Unserved, price_blocks
-from planning.problem import DAY, SEGMENTS, Array, Market, Orders, Plan, stream
+from planning.problem import DAY, Array, Market, Orders, Plan, stream
 from planning.reasons import reasons
-from planning.replay import Served, replay
 from planning.rules import Limits
-from planning.simulate import Future, Simulator, futures_of
+from planning.simulate import Batches, Future, Simulator, damped, first_of, futures_of
 
 YEAR = 365 * DAY
 ROUNDS = 16  # slices of the money
@@ -34,51 +34,17 @@ SHARE_ROOM = 1.25  # of the money of one growth that shares are taken of in the 
 SAMPLE = 200  # products that tell the first round what to expect
 FLOOR_SHARE = 0.5  # of the last round's marginal return: blocks below it are not even priced
 URGENCIES = (1.0, 0.1, 0.01)  # price of a minute, in mean order values, while the target is missed
-CHANCES, REPLAYS = 1, 2  # numbers of these purposes among the seed's
-
-KPIS = ("mean_minutes", "on_time_share", "spend", "prealloc_value", "lost_value")
+JUDGED_ORDERS = 2_500_000  # of the futures that tell what to keep, and why
+CHANCES = 1  # number of this purpose among the seed's
 
 Progress = Callable[[str, float], None]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Aims:
-    """What a plan is judged by."""
-
-    target_minutes: float
-    target_share: float
-    delay_cost: float  # money per order and minute
-    capital_cost: float  # share of the money per year
-    segment_weight: Mapping[str, float]
-
-    def weights(self) -> Array:
-        """[segments] multiplier of the delay cost."""
-        return np.array([self.segment_weight.get(name, 1.0) for name in SEGMENTS])
-
-
-@dataclass(frozen=True, kw_only=True)
-class Expectation:
-    """A plan's means over the sampled futures, replayed under the fulfilment rules."""
-
-    mean_minutes: float  # NaN = no order is served
-    on_time_share: float
-    spend: float
-    prealloc_value: float
-    lost_value: float
-    delay: float  # weighted minutes of all orders
-    by_hour: Array  # [T] mean minutes of the orders of each clock hour; NaN = no order
-
-    def kpis(self) -> dict[str, float | None]:
-        """The figures of kpis.json; None where there is none."""
-        figures = {name: getattr(self, name) for name in KPIS}
-        return {name: None if np.isnan(value) else value for name, value in figures.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Growth:
     """How a plan came about: what it takes to go on from it."""
 
-    simulator: Simulator  # its futures
+    simulator: Simulator  # its futures, the first ones where they are many
     minute_price: float  # money that a weighted minute was worth
     money_cost: float  # of committing one unit of money over the horizon
     money_costs: Array  # [S] the same at each supplier, with the prices of its share
@@ -159,7 +125,8 @@ def _first_floor(allocation: Allocation, unserved: Unserved, money: float) -> fl
 
 
 def grow(
-    simulator: Simulator,
+    batches: Batches,
+    judge: Simulator,
     limits: Limits,
     *,
     minute_price: float,
@@ -170,6 +137,8 @@ def grow(
 ) -> Allocation:
     """The plan that relieves the futures best when a minute is worth `minute_price`.
 
+    `batches` tell each round what to buy, in turn; `judge` what to keep of it in the end.
+
     A supplier's share is one of what the plan commits, which is known only in the end. Where it
     turns out too small the plan grows again, money at that supplier dearer and at others cheaper:
     with multipliers μ of money_s ≤ share_s Σ money, a unit of money at s costs μ_s − Σ share μ.
@@ -178,20 +147,21 @@ def grow(
     def rounds(allocation: Allocation, *, strict: bool = False) -> None:
         grow_on(
             allocation,
-            simulator,
+            batches,
             minute_price=minute_price,
             progress=progress,
             strict=strict,
         )
 
-    share = np.minimum(simulator.market.max_share, 1.0)
+    market = judge.market
+    share = np.minimum(market.max_share, 1.0)
     dearer, total, tried = np.zeros(len(share)), np.inf, []
     for number in range(SHARE_TRIES):
         price = money_cost + dearer - share @ dearer
-        allocation = _start(simulator.market, limits, price, previous, freeze)
+        allocation = _start(market, limits, price, previous, freeze)
         allocation.limit_shares(total)
         rounds(allocation)
-        if polish(allocation, simulator, minute_price):
+        if polish(allocation, judge, minute_price):
             rounds(allocation)
         if not allocation.over_share():
             return allocation
@@ -220,7 +190,7 @@ def _start(
 
 def grow_on(
     allocation: Allocation,
-    simulator: Simulator,
+    batches: Batches | Sequence[Simulator],
     *,
     minute_price: float,
     progress: Progress,
@@ -229,12 +199,15 @@ def grow_on(
 ) -> None:
     """Add slices of the money, round by round, until nothing is worth adding.
 
+    Each round looks at the next of the batches of futures, after the last at the first again.
     `floor` is the least return to look for in the first round; 0 = not known.
     """
     returns = np.full(allocation.units.shape, np.inf)
     money = allocation.limits.working_capital / ROUNDS
     for number in range(2 * ROUNDS):
-        plan = allocation.plan()
+        plan, simulator = allocation.plan(), batches[number % len(batches)]
+        if len(batches) > 1:  # what the last futures said is no bound for these
+            returns = np.full(allocation.units.shape, np.inf)
         unserved = simulator.unserved(simulator.serve(plan), minute_price)
         if number == 0 and floor == 0.0:
             floor = _first_floor(allocation, unserved, money)
@@ -251,48 +224,6 @@ def grow_on(
         if not added and floor == 0.0:
             break
         floor = last * FLOOR_SHARE if added else 0.0
-
-
-def _by_hour(at: Array, minutes: Array, starts: Array) -> Array:
-    served = np.isfinite(minutes)
-    hour = np.clip(np.searchsorted(starts, at[served], side="right") - 1, 0, None)
-    total = np.bincount(hour, minutes[served], minlength=len(starts))
-    count = np.bincount(hour, minlength=len(starts))
-    mean: Array = np.divide(total, count, out=np.full(len(starts), np.nan), where=count > 0)
-    return mean
-
-
-def expect(
-    market: Market, futures: Sequence[Future], plan: Plan, limits: Limits, aims: Aims, seed: int
-) -> Expectation:
-    """Replay a plan and committed lines in every future; equal seeds meet equal chances."""
-    every = plan.joined(limits.committed)
-
-    def serve(number: int) -> Served:
-        return replay(
-            market,
-            futures[number].orders,
-            every,
-            as_of=limits.as_of,
-            horizon=limits.horizon,
-            target_minutes=aims.target_minutes,
-            rng=stream(seed, REPLAYS, number),
-        )
-
-    with ThreadPoolExecutor(THREADS) as pool:
-        runs = list(pool.map(serve, range(len(futures))))
-    starts = slot_starts(market, limits)
-    minutes = np.concatenate([run.minutes for run in runs])
-    weight = np.concatenate([future.weight for future in futures])
-    return Expectation(
-        mean_minutes=float(np.nanmean(minutes)) if np.isfinite(minutes).any() else np.nan,
-        on_time_share=float((minutes <= aims.target_minutes).mean()) if len(minutes) else 1.0,
-        spend=float(np.mean([run.prealloc_spend + run.spot_spend for run in runs])),
-        prealloc_value=float((plan.units * plan.unit_cost).sum()),
-        lost_value=float(np.mean([run.lost_value for run in runs])),
-        delay=float(np.nansum(minutes * weight)) / len(runs),
-        by_hour=_by_hour(np.concatenate([future.orders.at for future in futures]), minutes, starts),
-    )
 
 
 def _minute_prices(reactive: Expectation, futures: Sequence[Future], aims: Aims) -> list[float]:
@@ -342,12 +273,15 @@ def solve(
     """
     started = time.perf_counter()
     futures = futures_of(market, streams, aims.weights(), stream(seed, CHANCES))
-    simulator = Simulator(market, futures, limits.committed)
     money_cost = aims.capital_cost * limits.horizon / YEAR
     reactive = expect(market, futures, Plan.empty(), limits, aims, seed)
+    futures = damped(futures, reactive.delays)
+    batches = Batches(market, futures, limits.committed)
+    judge = Simulator(market, first_of(futures, JUDGED_ORDERS), limits.committed)
     for minute_price in _minute_prices(reactive, futures, aims):
         allocation = grow(
-            simulator,
+            batches,
+            judge,
             limits,
             minute_price=minute_price,
             money_cost=money_cost,
@@ -363,21 +297,25 @@ def solve(
         allocation = _start(market, limits, 0.0, previous, freeze)
         plan = allocation.plan()
         predicted = expect(market, futures, plan, limits, aims, seed)
-    bounds = [cost_bound(market, future, limits, aims.delay_cost) for future in futures]
+    with ThreadPoolExecutor(THREADS) as pool:
+        bounds = pool.map(
+            lambda future: cost_bound(market, future, limits, aims.delay_cost), futures
+        )
+        bound = float(np.mean(list(bounds)))
     return Solution(
         plan=plan,
         starts=allocation.starts,
-        reasons=reasons(simulator, plan, allocation.starts),
+        reasons=reasons(judge, plan, allocation.starts),
         status=_status(predicted, limits, aims),
         objective=predicted.spend
         + aims.delay_cost * predicted.delay
         + money_cost * predicted.prealloc_value,
-        bound=float(np.mean(bounds)),
+        bound=bound,
         predicted=predicted,
         reactive=reactive,
         seconds=time.perf_counter() - started,
         growth=Growth(
-            simulator=simulator,
+            simulator=judge,
             minute_price=minute_price,
             money_cost=money_cost,
             money_costs=allocation.money_cost,

@@ -101,7 +101,6 @@ def costs_of(allocation: Allocation, simulator: Simulator, minute_price: float) 
     value = np.where(unserved.taken, 0.0, unserved.value)
     running = np.append(0.0, np.cumsum(value))
     orders = running[unserved.bounds[:, -1]] - running[unserved.bounds[:, 0]]
-    minutes = simulator.damping * simulator.delay(outcomes)
     spot = [
         float((simulator.spot_price[outcome.source] * future.orders.quantity).sum())
         for outcome, future in zip(outcomes, simulator.futures, strict=True)
@@ -111,7 +110,9 @@ def costs_of(allocation: Allocation, simulator: Simulator, minute_price: float) 
     products = len(market.product_ids)
     return Costs(
         product=orders / len(outcomes) + np.bincount(product, lines, minlength=products),
-        total=float(np.mean(minutes) * minute_price + np.mean(spot) + lines.sum()),
+        total=float(
+            np.mean(simulator.delay(outcomes)) * minute_price + np.mean(spot) + lines.sum()
+        ),
         unused=idle,
     )
 

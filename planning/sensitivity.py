@@ -16,14 +16,14 @@ import pandas as pd
 
 from planning.advice import capital_advice, effect, jam_advice, late_by
 from planning.allocation import Allocation, Step
-from planning.optimise import Aims, Expectation, Progress, Solution, expect, grow_on
+from planning.expectation import Aims, Expectation, expect
+from planning.optimise import Progress, Solution, grow_on
 from planning.problem import Array, Market, Plan
 from planning.rules import Limits
-from planning.simulate import Outcome, Simulator
+from planning.simulate import Outcome, Simulator, first_of
 
 SENSED_ORDERS = 1_000_000  # that the futures used here should not exceed together
 GROWN_ORDERS = 300_000  # and those for which more money is spent; all judge what comes out
-FEWEST = 2  # futures
 MOST_MORE = 0.5  # of the working capital: how far the frontier goes beyond it
 EVERY = 2  # of the rounds of growth that are told in the frontier
 REGROWN = 1 / 8  # of the money that is spent anew when a lead time is shorter
@@ -70,8 +70,8 @@ class Study:
         """With as many futures as SENSED_ORDERS allows, the plan's first ones."""
         whole, base = solution.growth.simulator, solution.predicted
         simulator = _with_orders(whole, SENSED_ORDERS)
-        if simulator is not whole:
-            futures = simulator.futures
+        futures = simulator.futures
+        if len(futures) < len(base.delays):
             base = expect(simulator.market, futures, solution.plan, limits, aims, seed)
         return cls(
             solution=solution,
@@ -102,7 +102,7 @@ class Study:
         go_on = partial(
             grow_on,
             allocation,
-            simulator,
+            [simulator],
             minute_price=growth.minute_price,
             progress=lambda *_: None,
         )
@@ -120,12 +120,11 @@ class Study:
 
 
 def _with_orders(simulator: Simulator, most: int) -> Simulator:
-    """The same with only the first futures, at most so many orders together if two fit in."""
-    total = np.cumsum([len(future.orders) for future in simulator.futures])
-    count = max(int(np.searchsorted(total, most, side="right")), FEWEST)
-    if count >= len(total):
+    """The same with only the first futures."""
+    few = first_of(simulator.futures, most)
+    if len(few) == len(simulator.futures):
         return simulator
-    return Simulator(simulator.market, simulator.futures[:count], simulator.committed)
+    return Simulator(simulator.market, few, simulator.committed)
 
 
 def _last_floor(path: Sequence[Step]) -> float:
@@ -159,7 +158,7 @@ def study(
         frontier=curve,
         prices=prices,
         advice=_advice(given, curve, prices, outcomes),
-        futures=(len(given.simulator.futures), len(solution.growth.simulator.futures)),
+        futures=(len(given.simulator.futures), len(solution.predicted.delays)),
         seconds=time.perf_counter() - started,
     )
 

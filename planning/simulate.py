@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from planning.replay import Lots, fill_share
 from planning.spot import SpotMarket, service_noise
 
 EXTREME = 2.0  # a future with more delay than this many times the median is damped to it
+BATCH, FEWEST = 8, 4  # futures that a round of growth looks at, and the least
+BATCH_ORDERS = 2_000_000  # that they should not exceed together
+KEPT_ORDERS = 20_000_000  # of batches that stay laid out for the next time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +26,13 @@ class Future:
     orders: Orders
     noise: Array  # [M] service-time factor of each order
     fill: Array  # [O] share of a line's units that arrives
-    weight: Array  # [M] of the order's delay
+    weights: Array  # [segments] multiplier of the delay cost
+    damping: float = 1.0  # weight of its minutes
+
+    @property
+    def weight(self) -> Array:
+        """[M] multiplier of each order's delay cost."""
+        return np.asarray(self.weights[self.orders.segment])
 
 
 def futures_of(
@@ -35,10 +44,27 @@ def futures_of(
             orders=orders,
             noise=service_noise(rng, len(orders)),
             fill=fill_share(market.fill_rate, rng),
-            weight=weights[orders.segment],
+            weights=weights,
         )
         for orders in streams
     ]
+
+
+def damped(futures: Sequence[Future], delay: Array) -> list[Future]:
+    """The futures, the minutes of disasters damped: a single one shouldn't make the plan.
+
+    `delay` [K] is each future's weighted minutes when all is bought on demand.
+    """
+    most = EXTREME * np.median(delay)
+    share = np.divide(most, delay, out=np.ones(len(delay)), where=delay > 0)
+    both = zip(futures, np.minimum(1.0, share), strict=True)
+    return [replace(future, damping=float(weight)) for future, weight in both]
+
+
+def first_of(futures: Sequence[Future], most: float) -> Sequence[Future]:
+    """The first futures, at most so many orders together if two fit in; else two."""
+    total = np.cumsum([len(future.orders) for future in futures])
+    return futures[: max(int(np.searchsorted(total, most, side="right")), 2)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,19 +91,12 @@ class Simulator:
         self.at = np.concatenate([future.orders.at for future in futures])[self.order]
         quantity = np.concatenate([future.orders.quantity for future in futures])
         self.quantity = quantity[self.order]
-        self.damping = self._damping()
-
-    def _damping(self) -> Array:
-        """[K] weight of each future's minutes, so that a single disaster doesn't make the plan."""
-        delay = self.delay(self.serve(Plan.empty()))
-        most = EXTREME * np.median(delay)
-        share = np.divide(most, delay, out=np.ones(len(delay)), where=delay > 0)
-        return np.asarray(np.minimum(1.0, share))
 
     def delay(self, outcomes: Sequence[Outcome]) -> Array:
-        """[K] weighted minutes of all orders of each future."""
+        """[K] weighted minutes of all orders of each future, damped."""
         both = zip(outcomes, self.futures, strict=True)
-        return np.array([np.nansum(outcome.minutes * future.weight) for outcome, future in both])
+        total = [np.nansum(outcome.minutes * future.weight) for outcome, future in both]
+        return np.array(total) * [future.damping for future in self.futures]
 
     def _by_product(self) -> tuple[Array, Array]:
         """The orders of all futures, one after the other, sorted by product, future and instant.
@@ -135,8 +154,8 @@ class Simulator:
     def unserved(self, outcomes: Sequence[Outcome], minute_price: float) -> Unserved:
         """The orders of all futures with the values of those on spot, ready for pricing."""
         source = np.concatenate([outcome.source for outcome in outcomes])[self.order]
-        minutes = zip(outcomes, self.damping, strict=True)
-        spared = np.concatenate([outcome.spared * weight for outcome, weight in minutes])
+        both = zip(outcomes, self.futures, strict=True)
+        spared = np.concatenate([outcome.spared * future.damping for outcome, future in both])
         return Unserved(
             at=self.at,
             quantity=self.quantity,
@@ -144,3 +163,30 @@ class Simulator:
             taken=source < 0,
             bounds=self.bounds,
         )
+
+
+class Batches:
+    """The futures, a few at a time: each round of a plan's growth looks at the next batch.
+
+    Many futures so cost no more than few, and none is looked at so often that the plan learns its
+    accidents by heart.
+    """
+
+    def __init__(self, market: Market, futures: Sequence[Future], committed: Plan) -> None:
+        orders = sum(len(future.orders) for future in futures) / max(len(futures), 1)
+        size = int(np.clip(BATCH_ORDERS / max(orders, 1.0), FEWEST, BATCH))
+        self.market, self.committed = market, committed
+        self.parts = [futures[first : first + size] for first in range(0, len(futures), size)]
+        self.kept: dict[int, Simulator] = {}
+
+    def __len__(self) -> int:
+        return len(self.parts)
+
+    def __getitem__(self, number: int) -> Simulator:
+        """Batch `number` modulo their number, laid out anew if others took its room since."""
+        part = number % len(self.parts)
+        if part not in self.kept:
+            if sum(len(batch.at) for batch in self.kept.values()) > KEPT_ORDERS:
+                self.kept.clear()
+            self.kept[part] = Simulator(self.market, self.parts[part], self.committed)
+        return self.kept[part]

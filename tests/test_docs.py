@@ -28,7 +28,8 @@ from planning import (
     standings,
 )
 from planning.evaluate import Book, Evaluation
-from planning.optimise import Aims, solve
+from planning.expectation import Aims
+from planning.optimise import solve
 from planning.policies import POLICIES
 from planning.problem import DAY, HOUR
 from planning.replay import Chances, replay, serve

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from planning.optimise import Aims
+from planning.expectation import Aims
 from planning.problem import DAY, HOUR, Array, Market, Orders
 from planning.rules import Limits
 

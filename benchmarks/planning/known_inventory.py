@@ -14,7 +14,8 @@ from instances import AS_OF, single
 from results import answer
 from scipy import stats
 
-from planning.optimise import Aims, solve
+from planning.expectation import Aims
+from planning.optimise import solve
 from planning.problem import HOUR, Array, Market, Orders
 from planning.rules import Limits
 

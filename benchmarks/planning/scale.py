@@ -14,7 +14,8 @@ import time
 import numpy as np
 from instances import AS_OF, single
 
-from planning.optimise import Aims, solve
+from planning.expectation import Aims
+from planning.optimise import solve
 from planning.problem import DAY, HOUR, Array, Market, Orders
 from planning.rules import Limits
 from planning.scenarios import OrderMix, sample_future

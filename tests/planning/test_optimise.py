@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from planning.bound import cost_bound
 from planning.evaluate import picked
-from planning.optimise import Aims, expect, solve
+from planning.expectation import Aims, expect
+from planning.optimise import solve
 from planning.policies import last_week
 from planning.problem import DAY, HOUR, Market, Orders, Plan, lines
 from planning.replay import replay

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from planning.base_stock import base_stock
+from planning.expectation import Aims
 from planning.newsvendor import critical_ratio
-from planning.optimise import Aims
 from planning.policies import NAMES, POLICIES, Situation, last_week
 from planning.problem import DAY, HOUR, Orders, Plan, lines
 from planning.rules import Limits, violations

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from planning.advice import capital_for
-from planning.optimise import Aims, solve
+from planning.expectation import Aims
+from planning.optimise import solve
 from planning.problem import HOUR, Orders
 from planning.rules import Limits
 from planning.sensitivity import FRONTIER_COLUMNS, capital_step, study

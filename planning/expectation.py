@@ -1,0 +1,125 @@
+"""What a plan is judged by, and what it is worth: its replay in every sampled future."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from planning.allocation import slot_starts
+from planning.pricing import THREADS
+from planning.problem import SEGMENTS, Array, Market, Plan, stream
+from planning.replay import Served, replay
+from planning.rules import Limits
+from planning.simulate import Future
+
+KPIS = ("mean_minutes", "on_time_share", "spend", "prealloc_value", "lost_value")
+REPLAYS = 2  # number of this purpose among the seed's
+
+
+@dataclass(frozen=True, kw_only=True)
+class Aims:
+    """What a plan is judged by."""
+
+    target_minutes: float
+    target_share: float
+    delay_cost: float  # money per order and minute
+    capital_cost: float  # share of the money per year
+    segment_weight: Mapping[str, float]
+
+    def weights(self) -> Array:
+        """[segments] multiplier of the delay cost."""
+        return np.array([self.segment_weight.get(name, 1.0) for name in SEGMENTS])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expectation:
+    """A plan's means over the sampled futures, replayed under the fulfilment rules."""
+
+    mean_minutes: float  # NaN = no order is served
+    on_time_share: float
+    spend: float
+    prealloc_value: float
+    lost_value: float
+    delays: Array  # [K] weighted minutes of all orders of each future
+    by_hour: Array  # [T] mean minutes of the orders of each clock hour; NaN = no order
+
+    @property
+    def delay(self) -> float:
+        """Weighted minutes of all orders."""
+        return float(self.delays.mean())
+
+    def kpis(self) -> dict[str, float | None]:
+        """The figures of kpis.json; None where there is none."""
+        figures = {name: getattr(self, name) for name in KPIS}
+        return {name: None if np.isnan(value) else value for name, value in figures.items()}
+
+
+class Tally(NamedTuple):
+    """One future replayed: sums over its orders."""
+
+    orders: int
+    served: int
+    minutes: float
+    on_time: int
+    delay: float  # weighted minutes
+    spend: float
+    lost: float
+    hour_minutes: Array  # [T] by clock hour of the order
+    hour_served: Array  # [T]
+
+    @classmethod
+    def of(cls, run: Served, future: Future, target_minutes: float, starts: Array) -> Tally:
+        """Add up."""
+        known = np.isfinite(run.minutes)
+        minutes = run.minutes[known]
+        hour = np.searchsorted(starts, future.orders.at[known], side="right") - 1
+        hour = np.clip(hour, 0, None)
+        return cls(
+            orders=len(known),
+            served=len(minutes),
+            minutes=float(minutes.sum()),
+            on_time=int((minutes <= target_minutes).sum()),
+            delay=float((minutes * future.weight[known]).sum()),
+            spend=run.prealloc_spend + run.spot_spend,
+            lost=run.lost_value,
+            hour_minutes=np.bincount(hour, minutes, minlength=len(starts)),
+            hour_served=np.bincount(hour, minlength=len(starts)),
+        )
+
+
+def expect(
+    market: Market, futures: Sequence[Future], plan: Plan, limits: Limits, aims: Aims, seed: int
+) -> Expectation:
+    """Replay a plan and committed lines in every future; equal seeds meet equal chances."""
+    every, starts = plan.joined(limits.committed), slot_starts(market, limits)
+
+    def serve(number: int) -> Tally:
+        run = replay(
+            market,
+            futures[number].orders,
+            every,
+            as_of=limits.as_of,
+            horizon=limits.horizon,
+            target_minutes=aims.target_minutes,
+            rng=stream(seed, REPLAYS, number),
+        )
+        return Tally.of(run, futures[number], aims.target_minutes, starts)
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        runs = list(pool.map(serve, range(len(futures))))
+    orders, served = sum(run.orders for run in runs), sum(run.served for run in runs)
+    by_hour = np.sum([run.hour_minutes for run in runs], axis=0)
+    in_hour = np.sum([run.hour_served for run in runs], axis=0)
+    return Expectation(
+        mean_minutes=sum(run.minutes for run in runs) / served if served else np.nan,
+        on_time_share=sum(run.on_time for run in runs) / orders if orders else 1.0,
+        spend=float(np.mean([run.spend for run in runs])),
+        prealloc_value=float((plan.units * plan.unit_cost).sum()),
+        lost_value=float(np.mean([run.lost for run in runs])),
+        delays=np.array([run.delay for run in runs]),
+        by_hour=np.divide(by_hour, in_hour, out=np.full(len(starts), np.nan), where=in_hour > 0),
+    )
