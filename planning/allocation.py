@@ -212,6 +212,10 @@ class Allocation:
         own = np.bincount(supplier, money, minlength=len(self.market.supplier_ids))
         return np.asarray(own + self.committed_money, dtype=float)
 
+    def money_left(self) -> float:
+        """Working capital that nothing has committed."""
+        return float(self.limits.working_capital - self.money().sum())
+
     def room(self) -> Array:
         """[O, T] units that may still be added."""
         per_hour = self.market.max_units_per_hour[:, None] - self.committed_units - self.units

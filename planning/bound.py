@@ -8,9 +8,10 @@ fractional knapsack of the working capital, solved by Dantzig's rule (best savin
 
 from __future__ import annotations
 
+import numba
 import numpy as np
 
-from planning.problem import Array, Market, Orders
+from planning.problem import Array, Market
 from planning.rules import Limits
 from planning.simulate import Future
 from planning.spot import READY_SECONDS, group_starts
@@ -23,36 +24,59 @@ def _cheapest_tier(market: Market) -> Array:
     return price
 
 
+@numba.njit(cache=True, nogil=True)
 def _least_costs(
-    market: Market, orders: Orders, delay: Array, limits: Limits
+    product: Array,
+    at: Array,
+    quantity: Array,
+    delay: Array,
+    starts: Array,
+    rows: Array,
+    since: Array,
+    until: Array,
+    price: Array,
+    spot_price: Array,
+    spot_minutes: Array,
 ) -> tuple[Array, Array]:
     """Least money that each order [M] costs on spot, and that its units cost ahead.
 
-    Delay included on spot; inf = nobody can serve it that way. `delay` [M] is money a minute.
+    Delay included on spot; inf = nobody can serve it that way. `delay` [M] is money a minute; an
+    offer [O] can have units ready from `since` on, and takes spot orders before `until`.
     """
-    rows = np.argsort(market.offer_product, kind="stable")
-    starts = group_starts(market.offer_product[rows], len(market.product_ids))
-    until = market.qualified_until[market.offer_supplier]
-    since = np.where(until > limits.as_of, limits.as_of + market.lead_time, np.inf)
-    price = _cheapest_tier(market)
-    spot, ahead = np.full(len(orders), np.inf), np.full(len(orders), np.inf)
-    for place in range(int(np.diff(starts).max(initial=0))):
-        known = starts[orders.product] + place < starts[orders.product + 1]
-        offer = rows[np.where(known, starts[orders.product] + place, 0)]
-        cost = orders.quantity * market.spot_unit_cost[offer] + delay * market.spot_minutes[offer]
-        spot = np.where(known & (orders.at < until[offer]), np.minimum(spot, cost), spot)
-        there = known & (orders.at >= since[offer])
-        ahead = np.where(there, np.minimum(ahead, orders.quantity * price[offer]), ahead)
+    spot, ahead = np.full(len(at), np.inf), np.full(len(at), np.inf)
+    for order in range(len(at)):
+        for place in range(starts[product[order]], starts[product[order] + 1]):
+            offer = rows[place]
+            if at[order] < until[offer]:
+                cost = quantity[order] * spot_price[offer] + delay[order] * spot_minutes[offer]
+                spot[order] = min(spot[order], cost)
+            if at[order] >= since[offer]:
+                ahead[order] = min(ahead[order], quantity[order] * price[offer])
     return spot, ahead
 
 
 def cost_bound(market: Market, future: Future, limits: Limits, delay_cost: float) -> float:
     """Money below which spend plus weighted delay cannot fall in this future."""
     delay = future.weight * delay_cost
-    on_spot, money = _least_costs(market, future.orders, delay, limits)
+    orders = future.orders
+    rows = np.argsort(market.offer_product, kind="stable")
+    until = market.qualified_until[market.offer_supplier]
+    on_spot, money = _least_costs(
+        orders.product,
+        orders.at,
+        orders.quantity,
+        delay,
+        group_starts(market.offer_product[rows], len(market.product_ids)),
+        rows,
+        np.where(until > limits.as_of, limits.as_of + market.lead_time, np.inf),
+        until,
+        _cheapest_tier(market),
+        market.spot_unit_cost,
+        market.spot_minutes,
+    )
     served = np.isfinite(on_spot)  # the unserved cost nothing
     on_spot, money, delay = on_spot[served], money[served], delay[served]
-    product, units = future.orders.product[served], future.orders.quantity[served]
+    product, units = orders.product[served], orders.quantity[served]
     saving = np.maximum(on_spot - money - delay * READY_SECONDS / 60, 0.0)
     best_first = np.argsort(-saving / np.maximum(money, 1e-12), kind="stable")
     best_first = best_first[saving[best_first] > 0]

@@ -27,8 +27,8 @@ from planning.workspace import Workspace
 
 RECENT_DAYS = 56  # of history that tell the sizes of orders
 PATHS = 64  # sample paths of a forecast
-FUTURES = (8, 32)  # of them that the plan is made for: the fewest, the most
-SAMPLED_ORDERS = 2_500_000  # that all futures together should not exceed
+FUTURES = (8, 64)  # of them that the plan is made for: the fewest, the most
+SAMPLED_ORDERS = 25_000_000  # that all futures together should not exceed
 STREAMS = 3  # number of this purpose among the seed's; optimise has 1 and 2
 
 Progress = Callable[[str, float], None]

@@ -29,6 +29,7 @@ from planning.simulate import Batches, Future, Simulator, damped, first_of, futu
 YEAR = 365 * DAY
 ROUNDS = 16  # slices of the money
 BLOCKS_PER_ROUND = 24  # of one product
+SMALL_CHANGE = 1e-4  # of the money: what is left over when no other round is worth its time
 SHARE_TRIES = 6  # growths before what is above its supplier's share is taken back
 SHARE_ROOM = 1.25  # of the money of one growth that shares are taken of in the next
 SAMPLE = 200  # products that tell the first round what to expect
@@ -91,7 +92,7 @@ def _add_slice(
     strict: bool = False,
 ) -> tuple[int, float]:
     """Spend up to `money` on the blocks of best return: how many, and the last one's return."""
-    left = allocation.limits.working_capital - allocation.money().sum()
+    left = allocation.money_left()
     blocks = price_blocks(
         unserved,
         allocation.slots(),
@@ -221,7 +222,8 @@ def grow_on(
             strict=strict,
         )
         progress("plan", min((number + 1) / ROUNDS, 1.0))
-        if not added and floor == 0.0:
+        spent = allocation.money_left() < SMALL_CHANGE * allocation.limits.working_capital
+        if spent or (not added and floor == 0.0):
             break
         floor = last * FLOOR_SHARE if added else 0.0
 

@@ -17,6 +17,7 @@ import numpy as np
 from planning.problem import Array
 
 NEAR_BEST = 0.9  # a larger block within this share of the best return is preferred: fewer steps
+FADED = 0.5  # share of the best return below which no larger block is tried
 KEEP = 1.5  # a unit of the previous plan is given up for one of this many times its return
 STALE = 1.25  # a return of an earlier round may have grown by this factor since
 THREADS = 2  # of the pricing; the result doesn't depend on them
@@ -193,6 +194,8 @@ def _best_block(
     most = np.floor(room / terms.pack[offer]) * terms.pack[offer]
     keep = 1 - terms.loss[offer] * slots.loses[product, slot]
     smallest = units
+    last = terms.tiers.starts[offer + 1] - 1
+    last_tier = terms.tiers.least[last] if last >= terms.tiers.starts[offer] else 0.0
     best = Choice(0.0, 0.0, 0.0)
     while 0 < units <= most:
         cost = line_price(terms.tiers, offer, base, bought + units)
@@ -215,6 +218,8 @@ def _best_block(
         rate = gain / max(money, 1e-9)
         if rate > best.rate or (best.rate > 0 and rate > NEAR_BEST * best.rate):
             best = Choice(rate, units, gain)
+        if rate < FADED * best.rate and bought + units >= last_tier:
+            break
         larger = _next_size(terms, offer, bought, planned, units, enough)
         units = min(larger, most) if units < most else 0.0
     return best

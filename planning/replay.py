@@ -66,12 +66,12 @@ def draw_arrivals(market: Market, plan: Plan, rng: np.random.Generator) -> Array
 
     Splitting a line averages nothing away: its parts share the hour's draw.
     """
-    hours = clock_hours(plan.available_from, market.tz)
+    _, hour = np.unique(clock_hours(plan.available_from, market.tz), return_inverse=True)
     _, first, group = np.unique(
-        np.stack([plan.offer, hours]), axis=1, return_index=True, return_inverse=True
+        plan.offer * (len(plan) + 1) + hour, return_index=True, return_inverse=True
     )
     share = fill_share(market.fill_rate[plan.offer[first]], rng)
-    return arriving(market, plan, share[group.ravel()], rng)
+    return arriving(market, plan, share[group], rng)
 
 
 @dataclass(frozen=True, kw_only=True)
