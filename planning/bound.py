@@ -1,20 +1,57 @@
-"""A lower bound on what any plan could cost in one future: no queue, perfect foresight.
+"""A lower bound on what any plan could cost, in the mean over the sampled futures.
 
 Relaxed: every spot order finds a free channel at the qualified offer where price and service time
-cost least together; ready units are bought in fractions at the lowest price of those that can be
-there in time, knowing the orders; stock on hand serves whatever is dearest. What is left is a
-fractional knapsack of the working capital, solved by Dantzig's rule (best saving per money first).
+cost least together. Units bought ahead come at the lowest price there is and in fractions, serve
+the orders that save most, and cost nothing while they wait. But they are the same in every future:
+so many of a code, so many of a direct product for each clock hour. What is left is concave in
+every such number, with the working capital in common: Dantzig's rule (best saving per money first)
+is exact.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
 import numba
 import numpy as np
 
+from planning.allocation import slot_starts
+from planning.pricing import THREADS
 from planning.problem import Array, Market
 from planning.rules import Limits
 from planning.simulate import Future
 from planning.spot import READY_SECONDS, group_starts
+
+RUNGS = 256  # of a ladder: more units share rungs
+
+
+class Terms(NamedTuple):
+    """Offers [O], grouped by product; what an order could cost there."""
+
+    starts: Array  # [N + 1] offers of product p are rows[starts[p]:starts[p + 1]]
+    rows: Array  # [O]
+    since: Array  # [O] instant from which units can be ready
+    until: Array  # [O] instant from which no spot order is taken
+    price: Array  # [O] lowest price of a unit ahead
+    spot_price: Array  # [O]
+    spot_minutes: Array  # [O]
+
+
+class Spots(NamedTuple):
+    """What could be bought on spot in one future, by product [N]."""
+
+    units: Array
+    dearest: Array  # money that a unit costs at most
+
+
+class Ladders(NamedTuple):
+    """Savings of the first, second, … unit of each group [G] of units, summed over futures."""
+
+    product: Array  # [G] of the units
+    width: Array  # [G] units that share a rung
+    starts: Array  # [G + 1] rungs of group g are starts[g]:starts[g + 1]
 
 
 def _cheapest_tier(market: Market) -> Array:
@@ -24,70 +61,151 @@ def _cheapest_tier(market: Market) -> Array:
     return price
 
 
-@numba.njit(cache=True, nogil=True)
-def _least_costs(
-    product: Array,
-    at: Array,
-    quantity: Array,
-    delay: Array,
-    starts: Array,
-    rows: Array,
-    since: Array,
-    until: Array,
-    price: Array,
-    spot_price: Array,
-    spot_minutes: Array,
-) -> tuple[Array, Array]:
-    """Least money that each order [M] costs on spot, and that its units cost ahead.
-
-    Delay included on spot; inf = nobody can serve it that way. `delay` [M] is money a minute; an
-    offer [O] can have units ready from `since` on, and takes spot orders before `until`.
-    """
-    spot, ahead = np.full(len(at), np.inf), np.full(len(at), np.inf)
-    for order in range(len(at)):
-        for place in range(starts[product[order]], starts[product[order] + 1]):
-            offer = rows[place]
-            if at[order] < until[offer]:
-                cost = quantity[order] * spot_price[offer] + delay[order] * spot_minutes[offer]
-                spot[order] = min(spot[order], cost)
-            if at[order] >= since[offer]:
-                ahead[order] = min(ahead[order], quantity[order] * price[offer])
-    return spot, ahead
-
-
-def cost_bound(market: Market, future: Future, limits: Limits, delay_cost: float) -> float:
-    """Money below which spend plus weighted delay cannot fall in this future."""
-    delay = future.weight * delay_cost
-    orders = future.orders
+def _terms(market: Market, limits: Limits) -> Terms:
     rows = np.argsort(market.offer_product, kind="stable")
     until = market.qualified_until[market.offer_supplier]
-    on_spot, money = _least_costs(
-        orders.product,
-        orders.at,
-        orders.quantity,
-        delay,
-        group_starts(market.offer_product[rows], len(market.product_ids)),
-        rows,
-        np.where(until > limits.as_of, limits.as_of + market.lead_time, np.inf),
-        until,
-        _cheapest_tier(market),
-        market.spot_unit_cost,
-        market.spot_minutes,
+    return Terms(
+        starts=group_starts(market.offer_product[rows], len(market.product_ids)),
+        rows=rows,
+        since=np.where(until > limits.as_of, limits.as_of + market.lead_time, np.inf),
+        until=until,
+        price=_cheapest_tier(market),
+        spot_price=market.spot_unit_cost,
+        spot_minutes=market.spot_minutes,
     )
-    served = np.isfinite(on_spot)  # the unserved cost nothing
-    on_spot, money, delay = on_spot[served], money[served], delay[served]
-    product, units = orders.product[served], orders.quantity[served]
-    saving = np.maximum(on_spot - money - delay * READY_SECONDS / 60, 0.0)
-    best_first = np.argsort(-saving / np.maximum(money, 1e-12), kind="stable")
-    best_first = best_first[saving[best_first] > 0]
-    spent = np.cumsum(money[best_first])
+
+
+@numba.njit(cache=True, nogil=True)
+def _savings(
+    product: Array, at: Array, quantity: Array, delay: Array, terms: Terms, spots: Spots
+) -> tuple[float, Array]:
+    """Least money for all orders on spot, and what a unit ahead saves of it for each order [M].
+
+    Delay included; orders that nobody can serve on spot cost nothing. `delay` [M] is money a
+    minute. `spots` is drawn up.
+    """
+    total, rate = 0.0, np.zeros(len(at))
+    for order in range(len(at)):
+        p, units = product[order], quantity[order]
+        spot, ahead = np.inf, np.inf
+        for place in range(terms.starts[p], terms.starts[p + 1]):
+            offer = terms.rows[place]
+            if at[order] < terms.until[offer]:
+                cost = units * terms.spot_price[offer] + delay[order] * terms.spot_minutes[offer]
+                spot = min(spot, cost)
+            if at[order] >= terms.since[offer]:
+                ahead = min(ahead, units * terms.price[offer])
+        if spot < np.inf:
+            total += spot
+            rate[order] = max((spot - ahead - delay[order] * READY_SECONDS / 60) / units, 0.0)
+            spots.units[p] += units
+            spots.dearest[p] = max(spots.dearest[p], spot / units)
+    return total, rate
+
+
+@numba.njit(cache=True, nogil=True)
+def _climb(
+    group: Array, quantity: Array, rate: Array, width: Array, starts: Array, rungs: Array
+) -> None:
+    """Add a future's savings to the rungs, in every group those of the best orders first."""
+    first = np.zeros(len(width) + 1, dtype=np.int64)
+    for order in range(len(group)):
+        first[group[order] + 1] += 1
+    first = np.cumsum(first)
+    place, sorted_ = first[:-1].copy(), np.empty(len(group), dtype=np.int64)
+    for order in range(len(group)):
+        sorted_[place[group[order]]] = order
+        place[group[order]] += 1
+    for g in range(len(width)):
+        mine = sorted_[first[g] : first[g + 1]]
+        if len(mine) > 1:
+            mine = mine[np.argsort(-rate[mine])]
+        units = 0.0
+        for order in mine:
+            left = float(quantity[order])
+            while left > 0 and rate[order] > 0:
+                rung = int(units // width[g])
+                taken = min(left, (rung + 1) * width[g] - units)
+                rungs[starts[g] + rung] += taken * rate[order]
+                units += taken
+                left -= taken
+
+
+def _group_of(market: Market, future: Future, hours: Array) -> Array:
+    """[M] whose units can serve each order: its product's, if direct those of its clock hour."""
+    product = future.orders.product.astype("int64")
+    direct = market.direct[product]
+    row = np.cumsum(market.direct) - 1
+    hour = np.clip(np.searchsorted(hours, future.orders.at[direct], side="right") - 1, 0, None)
+    group = product
+    group[direct] = len(market.direct) + row[product[direct]] * len(hours) + hour
+    return group
+
+
+def _ladders(market: Market, futures: Sequence[Future], hours: Array) -> Ladders:
+    """As many rungs as the most units that any future wants of each group."""
+    products = np.arange(len(market.direct))
+    product = np.append(products, np.repeat(products[market.direct], len(hours)))
+    most = np.zeros(len(product))
+    for future in futures:
+        group = _group_of(market, future, hours)
+        np.maximum(most, np.bincount(group, future.orders.quantity, len(most)), out=most)
+    width = np.maximum(np.ceil(most / RUNGS), 1.0)
+    return Ladders(product, width, np.append(0, np.cumsum(np.ceil(most / width).astype("int64"))))
+
+
+def _had(market: Market, limits: Limits, spots: Spots) -> float:
+    """Money that stock and committed lines can save at most, each unit the dearest on spot."""
+    lines = limits.committed
+    stock = np.bincount(market.stock_product, market.stock_units, len(spots.units))
+    saved = (np.minimum(stock, spots.units) * spots.dearest).sum()
+    worth = spots.dearest[market.offer_product[lines.offer]] - lines.unit_cost
+    return float(saved + (lines.units * np.maximum(worth, 0.0)).sum())
+
+
+def _most_saved(saving: Array, ladders: Ladders, price: Array, capital: float) -> float:
+    """The best that `capital` can save by climbing ladders; `saving` [R] of each rung."""
+    group = np.repeat(np.arange(len(ladders.width)), np.diff(ladders.starts))
+    shared, first = ladders.width[group] > 1, np.diff(group, prepend=-1) > 0
+    free = float(saving[shared & first].sum())  # within a rung the best units come first
+    after = np.where(np.append(first[1:], True), 0.0, np.append(saving[1:], 0.0))
+    saving = np.where(shared, after, saving)
+    money = np.maximum(ladders.width * price[ladders.product], 1e-12)[group]
+    best_first = np.argsort(-saving / money, kind="stable")
+    saving, money = saving[best_first], money[best_first]
+    fraction = np.clip(1 - (np.cumsum(money) - capital) / money, 0, 1)
+    return free + float((saving * fraction).sum())
+
+
+def cost_bound(
+    market: Market, futures: Sequence[Future], limits: Limits, delay_cost: float
+) -> float:
+    """Money below which spend plus weighted delay cannot fall, in the mean over the futures."""
+    terms, hours = _terms(market, limits), slot_starts(market, limits)
+    ladders = _ladders(market, futures, hours)
+
+    def share(number: int) -> tuple[float, Array]:
+        spent, rungs = 0.0, np.zeros(ladders.starts[-1])
+        for future in futures[number::THREADS]:
+            orders = future.orders
+            spots = Spots(*np.zeros((2, len(market.product_ids))))
+            delay = future.weight * delay_cost
+            on_spot, rate = _savings(
+                orders.product, orders.at, orders.quantity, delay, terms, spots
+            )
+            group = _group_of(market, future, hours)
+            _climb(group, orders.quantity, rate, ladders.width, ladders.starts, rungs)
+            spent += on_spot - _had(market, limits, spots)
+        return spent, rungs
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        parts = list(pool.map(share, range(THREADS)))
+    cheapest = np.full(len(market.product_ids), np.inf)
+    np.minimum.at(
+        cheapest, market.offer_product, np.where(terms.since < np.inf, terms.price, np.inf)
+    )
+    price = np.where(np.isfinite(cheapest), cheapest, 0.0)  # what can't be bought saves nothing
     lines = limits.committed
     capital = max(limits.working_capital, float((lines.units * lines.unit_cost).sum()))
-    fraction = np.clip(1 - (spent - capital) / np.maximum(money[best_first], 1e-12), 0, 1)
-    saved = float((saving[best_first] * fraction).sum())
-    dearest = np.zeros(len(market.product_ids))  # of a product's units on spot
-    np.maximum.at(dearest, product, on_spot / units)
-    had = float((market.stock_units * dearest[market.stock_product]).sum())
-    worth = np.maximum(dearest[market.offer_product[lines.offer]] - lines.unit_cost, 0.0)
-    had += float((lines.units * worth).sum())
-    return float(on_spot.sum()) - saved - had
+    spent, saving = (sum(part) / len(futures) for part in zip(*parts, strict=True))
+    return float(spent) - _most_saved(np.asarray(saving), ladders, price, capital)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -20,7 +19,7 @@ from planning.allocation import Allocation, Step
 from planning.bound import cost_bound
 from planning.expectation import Aims, Expectation, expect
 from planning.polish import polish
-from planning.pricing import THREADS, Price, Unserved, price_blocks
+from planning.pricing import Price, Unserved, price_blocks
 from planning.problem import DAY, Array, Market, Orders, Plan, stream
 from planning.reasons import reasons
 from planning.rules import Limits
@@ -299,11 +298,6 @@ def solve(
         allocation = _start(market, limits, 0.0, previous, freeze)
         plan = allocation.plan()
         predicted = expect(market, futures, plan, limits, aims, seed)
-    with ThreadPoolExecutor(THREADS) as pool:
-        bounds = pool.map(
-            lambda future: cost_bound(market, future, limits, aims.delay_cost), futures
-        )
-        bound = float(np.mean(list(bounds)))
     return Solution(
         plan=plan,
         starts=allocation.starts,
@@ -312,7 +306,7 @@ def solve(
         objective=predicted.spend
         + aims.delay_cost * predicted.delay
         + money_cost * predicted.prealloc_value,
-        bound=bound,
+        bound=cost_bound(market, futures, limits, aims.delay_cost),
         predicted=predicted,
         reactive=reactive,
         seconds=time.perf_counter() - started,

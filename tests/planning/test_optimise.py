@@ -1,6 +1,6 @@
 """Laws of the planner and of the policies that it is held against."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -163,19 +163,44 @@ def some_week_earlier(orders: Orders) -> Orders:
 @given(data=st.data())
 def test_the_bound_lies_below_what_any_plan_costs(data):
     market, within = data.draw(markets()), data.draw(limits_of())
-    orders = data.draw(orders_of(market))
-    future = futures_of(market, [orders], np.ones(3), np.random.default_rng(0))[0]
-    bound = cost_bound(market, future, within, AIMS.delay_cost)
-    plan = solve(market, [orders], within, AIMS, seed=0).plan
+    streams = [data.draw(orders_of(market)) for _ in range(data.draw(st.integers(1, 3)))]
+    futures = futures_of(market, streams, np.ones(3), np.random.default_rng(0))
+    bound = cost_bound(market, futures, within, AIMS.delay_cost)
+    plan = solve(market, streams, within, AIMS, seed=0).plan
     # enough replays of the same orders for the service times to average out
     cost = np.mean(
         [
             one.spend + AIMS.delay_cost * one.delay
-            for one in (expect(market, [future], plan, within, AIMS, seed) for seed in range(20))
+            for one in (expect(market, futures, plan, within, AIMS, seed) for seed in range(20))
         ]
     )
-    left = 0.05 * AIMS.delay_cost * len(orders) * 10
+    left = 0.05 * AIMS.delay_cost * np.mean([len(orders) for orders in streams]) * 10
     assert bound <= cost + left + 1e-6
+
+
+def test_the_bound_knows_that_a_plan_is_the_same_in_every_future():
+    """One unit a future, of another product each: money for one of them can't serve all."""
+    one = a_market(unit_cost=np.array([5.0]), spot_unit_cost=np.array([8.0]))
+    offers = {
+        field.name: np.repeat(getattr(one, field.name), 3)
+        for field in fields(one)
+        if getattr(one, field.name) is not one.tz and len(getattr(one, field.name)) == 1
+    }
+    same = ("supplier_ids", "qualified_until", "max_share", "credit_limit", "channels")
+    alone = {name: getattr(one, name) for name in same}
+    market = replace(one, **(offers | alone | {"offer_product": np.arange(3)}))
+    streams = [
+        Orders(
+            at=np.array([AS_OF + 5 * HOUR]),
+            product=np.array([k], dtype="int32"),
+            quantity=np.array([1]),
+            segment=np.zeros(1, dtype="int8"),
+        )
+        for k in range(3)
+    ]
+    futures = futures_of(market, streams, np.ones(3), np.random.default_rng(0))
+    assert cost_bound(market, futures, limits(5.0), 0.0) == pytest.approx(8 - 3 / 3)
+    assert cost_bound(market, futures, limits(15.0), 0.0) == pytest.approx(8 - 3)
 
 
 def test_a_plan_relieves_a_jam_and_spends_no_more():
