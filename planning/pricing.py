@@ -218,7 +218,7 @@ def _best_block(
         rate = gain / max(money, 1e-9)
         if rate > best.rate or (best.rate > 0 and rate > NEAR_BEST * best.rate):
             best = Choice(rate, units, gain)
-        if rate < FADED * best.rate and bought + units >= last_tier:
+        if best.rate > 0 and rate < FADED * best.rate and bought + units >= last_tier:
             break
         larger = _next_size(terms, offer, bought, planned, units, enough)
         units = min(larger, most) if units < most else 0.0

@@ -203,6 +203,13 @@ def test_the_bound_knows_that_a_plan_is_the_same_in_every_future():
     assert cost_bound(market, futures, limits(15.0), 0.0) == pytest.approx(8 - 3)
 
 
+def test_blocks_too_small_for_any_order_do_not_hide_those_that_serve_one():
+    market = a_market(channels=np.array([3]))
+    streams = [replace(one, quantity=np.full(len(one), 8)) for one in map(jam, range(4))]
+    solution = solve(market, streams, limits(), AIMS, seed=0)
+    assert solution.predicted.mean_minutes < 0.5 * solution.reactive.mean_minutes
+
+
 def test_a_plan_relieves_a_jam_and_spends_no_more():
     market = a_market(channels=np.array([3]))
     solution = solve(market, [jam(n) for n in range(4)], limits(), AIMS, seed=0)
