@@ -39,7 +39,8 @@ FAMILIES = {  # features of `forecast.features.design`, except those named after
         *("days", "days_spread", "weeks"),
     },
     TREND: {
-        *("", "step", "roughness", "month_level", "rate", "trend", "level_1", "level_3"),
+        *("", "step", "roughness", "month_level", "rate", "trend", "level_1", "level_3", "moved"),
+        *(f"moved_{days}" for days in (1, 2, 3, 7, 14)),
         *(f"{name}_{days}" for name in ("hours", "half") for days in (1, 7)),
     },
     SHAPE: {"slot", "weekday", "height", "pooled"},

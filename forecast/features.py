@@ -16,6 +16,7 @@ _KEEP_WEEKS = 13  # of history that an origin looks at
 _HALF_LIFE = 12.0  # days after which the past counts half for a rarely ordered product's level
 _PARTS = 3  # of the horizon, at most, of which each has weights of its own
 _SHIFT_DAYS = 3  # after which a new level counts alone
+_MOVES = (1, 2, 3, 7, 14)  # days over which movement is measured
 _SHAPE_NOISE = 0.1  # variance of a product's shape around its category's, relative
 
 
@@ -290,7 +291,7 @@ def design(task: Task, past: Past, expected: Array, size: Array) -> dict[str, Ar
     """
     columns = _places(task, past)
     columns |= _lags(task, past, expected, size)
-    columns |= _levels(task, past, expected, size)
+    columns |= _levels(task, past, expected, size) | _moves(task, past, size)
     columns |= _announced(task, past)
     return columns
 
@@ -323,22 +324,19 @@ def _places(task: Task, past: Past) -> dict[str, Array]:
 
 def _lags(task: Task, past: Past, expected: Array, size: Array) -> dict[str, Array]:
     clock, ahead = task.clock, task.ahead(past.origin)
-    columns: dict[str, Array] = {}
-    days = []
-    for k in range(1, 8):
-        value = past.at(same_time(clock, ahead, past.origin, k)) * past.effect
-        days.append((value - expected) / size)
-        columns[f"day_{k}"] = days[-1]
-    some = np.stack(days)
-    columns["days"] = mean_seen(some)
-    columns["days_spread"] = np.sqrt(mean_seen((some - columns["days"]) ** 2))
+
+    def then(k: int, *, weekly: bool = False) -> Array:
+        at = same_time(clock, ahead, past.origin, k, weekly=weekly)
+        return np.asarray((past.at(at) * past.effect - expected) / size)
+
+    days = np.stack([then(k) for k in range(1, 8)])
+    columns = {f"day_{k}": value for k, value in enumerate(days, start=1)}
+    columns["days"] = mean_seen(days)
+    columns["days_spread"] = np.sqrt(mean_seen((days - columns["days"]) ** 2))
     if clock.week > 1:
-        weeks = []
-        for k in range(1, 5):
-            value = past.at(same_time(clock, ahead, past.origin, k, weekly=True)) * past.effect
-            weeks.append((value - expected) / size)
-            columns[f"week_{k}"] = weeks[-1]
-        columns["weeks"] = mean_seen(np.stack(weeks))
+        weeks = np.stack([then(k, weekly=True) for k in range(1, 5)])
+        columns |= {f"week_{k}": value for k, value in enumerate(weeks, start=1)}
+        columns["weeks"] = mean_seen(weeks)
     return columns
 
 
@@ -379,6 +377,17 @@ def _levels(task: Task, past: Past, expected: Array, size: Array) -> dict[str, A
     if len(half):
         columns["trend"] = ((level - mean_seen(past.at(half).T)) / unit)[:, None]
     return columns
+
+
+def _moves(task: Task, past: Past, size: Array) -> dict[str, Array]:
+    """How far units moved in a bucket and in some days: do changes last, or do weeks repeat?"""
+    clock = task.clock
+    reach = min(2 * clock.day * clock.week, max(past.origin - past.first - clock.day, 1))
+    recent = np.arange(past.origin - reach, past.origin)
+    before = {"moved": recent - 1} | {f"moved_{k}": clock.back(recent, k) for k in _MOVES}
+    now, unit = past.at(recent), size.mean(axis=1)
+    moved = {name: mean_seen(np.abs(now - past.at(at)).T) / unit for name, at in before.items()}
+    return {name: np.log(np.maximum(value, 1e-3))[:, None] for name, value in moved.items()}
 
 
 def _announced(task: Task, past: Past) -> dict[str, Array]:

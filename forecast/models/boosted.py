@@ -11,7 +11,7 @@ from forecast.demand import Array
 from forecast.features import Past, Task, design, ordinary, past_of, same_time, spread
 from forecast.models.model import Prediction
 from forecast.models.residuals import Counts, mixed, poisson_counts, pool_counts
-from forecast.models.ridge import Weights, learn_weights, past_origins
+from forecast.models.ridge import Crossed, Weights, crossed_weights, past_origins
 from forecast.models.seasonal import Seasonal, SeasonalFit
 from forecast.models.trees import SIDES, Sample, Trees, grow, workers
 
@@ -35,8 +35,8 @@ class Boosted:
         """Grow trees on what precedes the first origin."""
         if not past_origins(task):
             return Seasonal().fit(task)
-        weights = None if self.daily else learn_weights(task)
-        sample = self._sample(task, weights)
+        crossed = None if self.daily else crossed_weights(task)
+        sample = self._sample(task, crossed)
         if sample is None or len(sample.error) < 500 or not (sample.actual > 0).any():
             return Seasonal().fit(task)
         trees = grow(sample, seed=task.seed)
@@ -44,10 +44,14 @@ class Boosted:
         if (sample.lump > 0).any():
             mean = sample.expected * trees.growth(sample.x)
             counts = pool_counts(mean, sample.actual, sample.lump, task.levels)
+        weights = None if crossed is None else crossed.whole
         return BoostedFit(weights=weights, trees=trees, counts=counts)
 
-    def _sample(self, task: Task, weights: Weights | None) -> Sample | None:
-        """Rows of past origins at the same time of day as the first origin."""
+    def _sample(self, task: Task, crossed: Crossed | None) -> Sample | None:
+        """Rows of past origins at the same time of day as the first origin.
+
+        The simpler rule errs in each as it does on days that it has not learned from.
+        """
         day, first = task.clock.day, task.origins[0]
         least = min(2 * day * task.clock.week, max(first // 3, day))
         starts = np.arange(first - task.horizon, least - 1, -day)[: _ORIGINS[1]]
@@ -62,6 +66,7 @@ class Boosted:
         parts = []
         for start in starts:
             rows = np.sort(rng.choice(len(task.y), size=each, replace=False, p=chance))
+            weights = None if crossed is None else crossed.at(int(start))
             parts.append(_rows(task, past_of(task, rows, int(start)), weights))
         return Sample.joined(parts)
 

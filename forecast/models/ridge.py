@@ -13,9 +13,10 @@ from forecast.models.model import Prediction
 from forecast.models.residuals import Counts
 from forecast.models.seasonal import Seasonal, SeasonalFit
 
-_PENALTY = 2e-3  # of a series' own weights, against the mean square of its candidates
+_PENALTY = 2e-4  # of a series' own weights, against the mean square of its candidates
 _CHUNK = 500  # series at a time, to bound memory
 _CELLS = 8_000_000  # series × past origins × buckets to learn from
+_BLOCKS = 5  # of past origins, each left out once
 _ORIGINS = (6, 400)  # past origins: the fewest, the most
 _CLIP = 50.0  # standardised errors beyond are as bad as this
 _FAR = 3.0  # usual changes from yesterday at which a bucket weighs half
@@ -47,6 +48,29 @@ class Weights:
         return np.asarray(size[:, None] * np.einsum("nhk,hnk->nh", found[..., -3:], own))
 
 
+@dataclass(frozen=True, kw_only=True)
+class Crossed:
+    """Weights, and for each block of past origins those that were learned without it.
+
+    Who learns from the errors of a rule must see such as it makes on days it did not learn from.
+    """
+
+    whole: Weights
+    blocks: tuple[tuple[int, int], ...]  # first and last origin of each
+    without: tuple[Weights, ...]
+
+    def at(self, origin: int) -> Weights:
+        """Weights that have not seen what followed the origin, as far as there are any."""
+        for (first, last), weights in zip(self.blocks, self.without, strict=True):
+            if first <= origin <= last:
+                return weights
+        return self.whole
+
+    def expected(self, task: Task, past: Past) -> Array:
+        """[n, H] units by the weights that have not seen them."""
+        return self.at(past.origin).expected(task, past)
+
+
 @dataclass(frozen=True)
 class Ridge:
     """Weights on yesterday, recent days' mean, last week, recent weeks' mean and the seasonal rule.
@@ -60,11 +84,11 @@ class Ridge:
         starts = past_origins(task)
         if not starts:
             return Seasonal().fit(task)
-        weights = learn_weights(task)
+        crossed = crossed_weights(task)
         errors, counts = past_errors(
-            task, starts, weights.expected, usable=lambda _, error: np.clip(error, -_CLIP, _CLIP)
+            task, starts, crossed.expected, usable=lambda _, error: np.clip(error, -_CLIP, _CLIP)
         )
-        return RidgeFit(weights=weights, errors=errors, counts=counts)
+        return RidgeFit(weights=crossed.whole, errors=errors, counts=counts)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,14 +144,36 @@ def past_origins(task: Task) -> list[int]:
 
 def learn_weights(task: Task) -> Weights:
     """Weights of every series [N] of the task."""
+    return crossed_weights(task, blocks=1).whole
+
+
+def crossed_weights(task: Task, *, blocks: int = _BLOCKS) -> Crossed:
+    """Weights of every series [N], and those that each block of past origins was kept from."""
     n, part, starts = len(task.y), task.part, past_origins(task)
+    each = np.array_split(np.asarray(starts), min(blocks, len(starts)))
     grams, crosses = [], []
     for first in range(0, n, _CHUNK):
         rows = np.arange(first, min(first + _CHUNK, n))
-        some = [_moments(task, past_of(task, rows, start), part) for start in starts]
-        grams.append(np.sum([gram for gram, _ in some], axis=0))
-        crosses.append(np.sum([cross for _, cross in some], axis=0))
-    return Weights(part=part, own=_solve(np.concatenate(grams, 1), np.concatenate(crosses, 1)))
+        some = [_sums(task, rows, block) for block in each]
+        grams.append(np.stack([gram for gram, _ in some]))
+        crosses.append(np.stack([cross for _, cross in some]))
+    gram, cross = np.concatenate(grams, axis=2), np.concatenate(crosses, axis=2)
+    whole = Weights(part=part, own=_solve(gram.sum(axis=0), cross.sum(axis=0)))
+    if len(each) < 2:
+        return Crossed(whole=whole, blocks=(), without=())
+    rest = [np.arange(len(each)) != k for k in range(len(each))]
+    kept = [_solve(gram[these].sum(axis=0), cross[these].sum(axis=0)) for these in rest]
+    return Crossed(
+        whole=whole,
+        blocks=tuple((int(block[-1]), int(block[0])) for block in each),
+        without=tuple(Weights(part=part, own=own) for own in kept),
+    )
+
+
+def _sums(task: Task, rows: Array, starts: Array) -> tuple[Array, Array]:
+    """`_moments` of some past origins together."""
+    some = [_moments(task, past_of(task, rows, int(start)), task.part) for start in starts]
+    return np.sum([gram for gram, _ in some], axis=0), np.sum([cross for _, cross in some], axis=0)
 
 
 def _moments(task: Task, past: Past, part: Array) -> tuple[Array, Array]:

@@ -1,11 +1,19 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 
 from forecast.demand import Panel
 from forecast.features import past_of
 from forecast.models import MODELS
-from forecast.models.ridge import candidates, learn_weights
+from forecast.models.ridge import (
+    Crossed,
+    Weights,
+    candidates,
+    crossed_weights,
+    learn_weights,
+    past_origins,
+)
 from forecast.tasks import prepare
 from tests.forecast import market
 
@@ -55,3 +63,32 @@ def test_a_level_is_estimated_after_its_last_shift():
     told, lags = (past_of(t, rows, origin).level for t in (shifted, blind))
     assert abs(told[0] - true) < abs(lags[0] - true)
     assert told[1] == lags[1]
+
+
+def test_left_out_errors_are_nearer_to_those_to_come():
+    y = np.random.default_rng(0).poisson(20.0, (150, 24 * 36)).astype(np.float32)
+    ds = pd.date_range("2026-01-05", periods=y.shape[1], freq="1h")
+    ids = np.array([f"P{i:03d}" for i in range(len(y))], dtype=object)
+    end = 24 * 34
+    past = Panel(ids=ids, ds=ds[:end], y=y[:, :end], orders=y[:, :end], freq="1h")
+    task = prepare(past, 48).task
+    crossed = crossed_weights(task)
+    np.testing.assert_array_equal(crossed.whole.own, learn_weights(task).own)
+
+    def missed(weights: Weights | Crossed, origin: int) -> float:
+        expected = weights.expected(task, past_of(task, task.rows, origin))
+        return float(np.abs(y[:, origin : origin + 48] - expected).mean())
+
+    origins = past_origins(task)
+    seen = np.mean([missed(crossed.whole, origin) for origin in origins])
+    unseen = np.mean([missed(crossed, origin) for origin in origins])
+    later = missed(crossed.whole, end)
+    assert seen < unseen
+    assert abs(unseen - later) < abs(seen - later)
+
+
+def test_a_past_of_one_origin_leaves_nothing_out():
+    task = prepare(market.panel(n=2, days=12), 72).task
+    crossed = crossed_weights(task)
+    assert len(past_origins(task)) == 1
+    assert crossed.at(past_origins(task)[0]) is crossed.whole
