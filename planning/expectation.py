@@ -45,6 +45,7 @@ class Expectation:
     prealloc_value: float
     lost_value: float
     delays: Array  # [K] weighted minutes of all orders of each future
+    on_time: Array  # [K] share of each future's orders
     by_hour: Array  # [T] mean minutes of the orders of each clock hour; NaN = no order
 
     @property
@@ -121,5 +122,6 @@ def expect(
         prealloc_value=float((plan.units * plan.unit_cost).sum()),
         lost_value=float(np.mean([run.lost for run in runs])),
         delays=np.array([run.delay for run in runs]),
+        on_time=np.array([run.on_time / run.orders if run.orders else 1.0 for run in runs]),
         by_hour=np.divide(by_hour, in_hour, out=np.full(len(starts), np.nan), where=in_hour > 0),
     )

@@ -239,11 +239,13 @@ def _minute_prices(reactive: Expectation, futures: Sequence[Future], aims: Aims)
 
 
 def _status(predicted: Expectation, limits: Limits, aims: Aims) -> str:
+    met = int((predicted.on_time >= aims.target_share).sum())
+    chance = f"in {met} of {len(predicted.on_time)} sampled futures"
     if predicted.on_time_share >= aims.target_share:
-        return "target met"
+        return f"target met, {chance}"
     if predicted.prealloc_value >= 0.98 * limits.working_capital:
-        return "target missed: working capital is used up"
-    return "target missed: the offers' terms leave no better use of money"
+        return f"target missed, met {chance}: working capital is used up"
+    return f"target missed, met {chance}: the offers' terms leave no better use of money"
 
 
 def solve(

@@ -14,8 +14,8 @@ from planning.replay import Lots, fill_share
 from planning.spot import SpotMarket, service_noise
 
 EXTREME = 2.0  # a future with more delay than this many times the median is damped to it
-BATCH, FEWEST = 8, 4  # futures that a round of growth looks at, and the least
-BATCH_ORDERS = 2_000_000  # that they should not exceed together
+WHOLE_ORDERS = 6_000_000  # of futures that a round of growth looks at all together
+BATCH_ORDERS, FEWEST = 2_000_000, 4  # of a batch otherwise, and the least futures in it
 KEPT_ORDERS = 20_000_000  # of batches that stay laid out for the next time
 
 
@@ -166,15 +166,12 @@ class Simulator:
 
 
 class Batches:
-    """The futures, a few at a time: each round of a plan's growth looks at the next batch.
-
-    Many futures so cost no more than few, and none is looked at so often that the plan learns its
-    accidents by heart.
-    """
+    """The futures, where they are many a few at a time: each round looks at the next batch."""
 
     def __init__(self, market: Market, futures: Sequence[Future], committed: Plan) -> None:
-        orders = sum(len(future.orders) for future in futures) / max(len(futures), 1)
-        size = int(np.clip(BATCH_ORDERS / max(orders, 1.0), FEWEST, BATCH))
+        orders = sum(len(future.orders) for future in futures)
+        share = 1.0 if orders <= WHOLE_ORDERS else BATCH_ORDERS / orders
+        size = max(int(share * len(futures)), FEWEST)
         self.market, self.committed = market, committed
         self.parts = [futures[first : first + size] for first in range(0, len(futures), size)]
         self.kept: dict[int, Simulator] = {}

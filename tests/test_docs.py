@@ -170,7 +170,8 @@ def test_the_keys_of_kpis_json_are_the_real_ones(solution):
     told = keys(page, "key")
     assert told == [*kpis["predicted"], *kpis["solver"]]
     assert list(kpis["reactive"]) == list(kpis["predicted"])
-    assert f"*{solution.status}*" in re.sub(r"\s+", " ", PLANNING)
+    page, status = (re.sub(r"\d+", "n", text) for text in (PLANNING.lower(), solution.status))
+    assert f"*{status}*" in re.sub(r"\s+", " ", page)
 
 
 def test_the_keys_of_replay_are_the_real_ones(solution):

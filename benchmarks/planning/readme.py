@@ -99,5 +99,34 @@ def speed(results: pd.DataFrame) -> str:
     return _table("orders a second | " + " | ".join(SIMULATORS), rows)
 
 
+def markets(results: pd.DataFrame) -> str:
+    """A row a market, the plan between buying on demand and perfect foresight."""
+    rows = []
+    for name, r in results.groupby("market", sort=False):
+        of = r.set_index("policy")
+        plan, minutes = of.loc["plan"], of["mean_minutes"]
+        others = [f"{minutes[policy]:.2f}" for policy in ("none", "last-week", "base-stock")]
+        rows.append(
+            [
+                str(name),
+                *others,
+                f"{minutes['plan']:.2f}",
+                f"{minutes['foresight']:.2f}",
+                f"{plan['on_time_share']:.3f}",
+                f"{plan['p95_minutes']:.1f}",
+                f"{plan['spend']:.3f}",
+                f"{100 * plan['won']:.1f}",
+            ]
+        )
+    header = "market, mean minutes | on demand | last week | base stock | plan | foresight | "
+    return _table(header + "on time | p95 | spend | won %", rows)
+
+
 SIMULATORS = ("peakahead", "ciw", "simpy")
-TABLES = {"known.csv": known, "small.csv": small, "scale.csv": scale, "queue_peers.csv": speed}
+TABLES = {
+    "markets.csv": markets,
+    "known.csv": known,
+    "small.csv": small,
+    "scale.csv": scale,
+    "queue_peers.csv": speed,
+}

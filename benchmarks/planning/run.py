@@ -8,10 +8,12 @@ import os
 import platform
 import subprocess
 import sys
+from pathlib import Path
 
 import beside_peers
 import known_inventory
 import known_queues
+import markets
 import pandas as pd
 import readme
 import replay_speed
@@ -92,7 +94,18 @@ def speed(options: argparse.Namespace) -> None:
     keep(HERE / "queue_peers.csv", frame, ["orders", "channels", "simulator"])
 
 
-PARTS = {"known": known, "small": small, "scale": scale, "speed": speed}
+def whole(options: argparse.Namespace) -> None:
+    """(e) Whole markets: forecast, plan and the days that followed."""
+    folders = [*markets.sample_markets(range(options.markets))]
+    if options.bench:
+        folders.append(("online_retail", options.bench / "online_retail"))
+    for name, root in folders:
+        frame = markets.measure(name, root)
+        print(frame.to_string(index=False), flush=True)
+        keep(HERE / "markets.csv", frame, ["market", "policy"])
+
+
+PARTS = {"known": known, "small": small, "scale": scale, "speed": speed, "markets": whole}
 
 
 def options_of(words: list[str] | None = None) -> argparse.Namespace:
@@ -100,6 +113,8 @@ def options_of(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--part", action="append", choices=PARTS, help="default: all")
     parser.add_argument("--seeds", type=int, default=4, help="small instances of each kind")
     parser.add_argument("--products", type=int, action="append", help="sizes of part scale")
+    parser.add_argument("--markets", type=int, default=5, help="seeds of part markets")
+    parser.add_argument("--bench", type=Path, help="folder of the public sets, for online_retail")
     parser.add_argument("--no-peers", dest="peers", action="store_false", help="ours alone")
     options = parser.parse_args(words)
     options.part = options.part or list(PARTS)

@@ -53,11 +53,11 @@ def minutes(market, orders, plan) -> float:
     return result.kpis()["mean_minutes"]
 
 
-@settings(max_examples=60, deadline=None)
-@given(data=st.data())
-def test_no_plan_breaks_a_rule(data):
+def keeps_every_rule(data: st.DataObject) -> None:
+    """Draw a market, plan for a few futures or more than one batch, and plan on from there."""
     market, within = data.draw(markets()), data.draw(limits_of())
     streams = [data.draw(orders_of(market)) for _ in range(2)]
+    streams *= data.draw(st.sampled_from([1, 1, 5]))
     solution = solve(market, streams, within, AIMS, seed=0)
     rows = lines(solution.plan, market, solution.reasons)
     assert violations(rows, market, within) == []
@@ -67,6 +67,19 @@ def test_no_plan_breaks_a_rule(data):
     assert violations(lines(again.plan, market, again.reasons), market, bound) == []
     weekly = last_week(market, some_week_earlier(streams[0]), within)
     assert violations(lines(weekly, market, ["so"] * len(weekly)), market, within) == []
+
+
+@settings(max_examples=200, deadline=None)
+@given(data=st.data())
+def test_no_plan_breaks_a_rule(data):
+    keeps_every_rule(data)
+
+
+@pytest.mark.soak
+@settings(max_examples=5000, deadline=None)
+@given(data=st.data())
+def test_no_plan_breaks_a_rule_in_thousands_of_markets(data):
+    keeps_every_rule(data)
 
 
 def test_what_is_committed_is_not_bought_again():
