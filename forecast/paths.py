@@ -42,10 +42,14 @@ def sample_paths(
 
 
 def _blocks(task: Task, n_paths: int, rng: np.random.Generator) -> Array:
-    """First buckets of the blocks, latest first; repeated at random when the past is short."""
+    """First buckets of the blocks, latest first; repeated at random when the past is short.
+
+    All begin at the local time of the first bucket ahead, before and after a change of the clocks.
+    """
     day, end = task.clock.day, task.origins[-1]
-    last = end - day * -(-task.horizon // day)
-    starts = np.arange(last, max(day, 1) - 1, -day)[:n_paths]
+    days = np.arange(-(-task.horizon // day), end // day + 2)
+    starts = task.clock.back(np.full(len(days), end), days)
+    starts = starts[(starts >= day) & (starts + task.horizon <= end)][:n_paths]
     if not len(starts):
         return np.full(n_paths, -1)
     again = rng.choice(starts, size=n_paths - len(starts))

@@ -1,8 +1,9 @@
 """Joint draws: shared fates of the past stay shared, and what was not observed tells nothing."""
 
 import numpy as np
+import pandas as pd
 
-from forecast import forecast
+from forecast import Panel, forecast
 from tests.forecast import market
 
 HORIZON = 24
@@ -51,3 +52,15 @@ def test_rare_products_with_nothing_in_common_sell_when_they_like():
     """Their total is nearly Poisson; with one jitter for all it would be feast or famine."""
     total = totals(rare())
     assert np.std(total) < 2 * np.sqrt(np.mean(total))
+
+
+def test_hours_that_sell_together_do_so_after_the_clocks_changed():
+    """Flash sales of all products at 9, every other day: paths have all of them or none."""
+    ds = pd.date_range("2025-09-28", "2025-11-04", freq="h", tz="Europe/London", inclusive="left")
+    lucky = np.asarray((ds.hour == 9) & (ds.day_of_year % 2 == 0))
+    y = np.random.default_rng(0).poisson(5 + 95 * lucky, (8, len(ds))).astype(np.float32)
+    ids = np.array([f"P{k}" for k in range(8)], dtype=object)
+    panel = Panel(ids=ids, ds=ds.as_unit("us"), y=y, orders=y.copy())
+    at_nine = forecast(panel, HORIZON, members=["seasonal"], n_paths=32).paths[:, :, 9]
+    high = at_nine > np.median(at_nine, axis=0)
+    assert (high[:, :1] == high[:, 1:]).mean() > 0.95
