@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from forecast.columns import design
 from forecast.demand import Array
-from forecast.features import Past, Task, design, ordinary, past_of, same_time, spread
+from forecast.features import Past, Task, ordinary, past_of, same_time, spread
 from forecast.models.model import Prediction
 from forecast.models.residuals import Counts, mixed, poisson_counts, pool_counts
 from forecast.models.ridge import Crossed, Weights, crossed_weights, past_origins

@@ -20,8 +20,9 @@ from forecast import (
 from forecast.backtest import head
 from forecast.blend import Blend, segments
 from forecast.calibrate import neutral
+from forecast.columns import design
 from forecast.drivers import DRIVERS, FAMILIES, Part, explained
-from forecast.features import design, ordinary, past_of, spread
+from forecast.features import ordinary, past_of, spread
 from forecast.models import Prediction
 from forecast.tasks import prepare
 from tests.forecast import market
