@@ -16,7 +16,7 @@ def design(task: Task, past: Past, expected: Array, size: Array) -> dict[str, Ar
     Units are standardised as (units − expected) / size, so that series of all sizes are alike.
     """
     columns = _places(task, past)
-    columns |= _lags(task, past, expected, size) | _slopes(task, past, expected, size)
+    columns |= _lags(task, past, expected, size)
     columns |= _levels(task, past, expected, size) | _moves(task, past, size)
     columns |= _announced(task, past)
     return columns
@@ -66,7 +66,7 @@ def _lags(task: Task, past: Past, expected: Array, size: Array) -> dict[str, Arr
     return columns
 
 
-def _slopes(task: Task, past: Past, expected: Array, size: Array) -> dict[str, Array]:
+def slopes(task: Task, past: Past, expected: Array, size: Array) -> dict[str, Array]:
     """How the bucket before and the bucket after differ: yesterday, a week ago, as expected.
 
     Where a curve is steep, a peak that comes an hour early or late is most of the error.

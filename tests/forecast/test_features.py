@@ -1,6 +1,6 @@
 import numpy as np
 
-from forecast.columns import design
+from forecast.columns import design, slopes
 from forecast.demand import Panel
 from forecast.features import ordinary, past_of, spread
 from forecast.tasks import prepare
@@ -28,7 +28,7 @@ def test_slopes_are_those_of_yesterday_and_a_week_ago_and_end_with_what_is_known
     past = past_of(task, task.rows, task.origins[0])
     expected = ordinary(task, past)
     size = spread(task, past, expected)
-    columns = design(task, past, expected, size)
+    columns = slopes(task, past, expected, size)
     rise = np.append(np.diff(y[0, :24]), y[0, 0] - y[0, 23])
     for name in ("day_after", "week_after", "after"):
         np.testing.assert_allclose((columns[name] * size)[0, :23], rise[:23], rtol=0.02)
