@@ -32,18 +32,18 @@ DRIVERS = (
 )  # switched on in this order
 
 _FESTIVAL_DAYS = 14  # around Spring Festival that have an effect of their own
-FAMILIES = {  # features of `forecast.features.design`, except those named after kinds of events
+FAMILIES = {  # features of `forecast.columns.design`, except those named after kinds of events
     RECENT: {
         *(f"day_{k}" for k in range(1, 8)),
         *(f"week_{k}" for k in range(1, 5)),
-        *("days", "days_spread", "weeks"),
+        *("days", "days_spread", "weeks", "day_before", "day_after", "week_before", "week_after"),
     },
     TREND: {
         *("", "step", "roughness", "month_level", "rate", "trend", "level_1", "level_3", "moved"),
         *(f"moved_{days}" for days in (1, 2, 3, 7, 14)),
         *(f"{name}_{days}" for name in ("hours", "half") for days in (1, 7)),
     },
-    SHAPE: {"slot", "weekday", "height", "pooled"},
+    SHAPE: {"slot", "weekday", "height", "pooled", "before", "after"},
     CALENDAR: {"month_day", "month_left", "holiday", "festival", "effect"},
     PRODUCT: {"category", "price", "age"},
 }

@@ -10,8 +10,9 @@ import pandas as pd
 
 from forecast.blend import Blend
 from forecast.calibrate import Calibration
+from forecast.columns import design
 from forecast.demand import Array, Panel
-from forecast.features import Task, design, ordinary, past_of, spread
+from forecast.features import Task, ordinary, past_of, spread
 from forecast.models import Fitted, Model
 from forecast.models.boosted import BoostedFit
 from forecast.models.intermittent import IntermittentFit, Pools

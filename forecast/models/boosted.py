@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from forecast.columns import design, slopes
 from forecast.demand import Array
-from forecast.features import Past, Task, design, ordinary, past_of, same_time, spread
+from forecast.features import Past, Task, ordinary, past_of, same_time, spread
 from forecast.models.model import Prediction
 from forecast.models.residuals import Counts, mixed, poisson_counts, pool_counts
 from forecast.models.ridge import Crossed, Weights, crossed_weights, past_origins
@@ -100,14 +101,18 @@ class BoostedFit:
         Under "" stands what trees add on average.
         """
         m = simple(task, past, self.weights)
-        x = _matrix(design(task, past, m, spread(task, past, m)), np.ones(m.shape, dtype=bool))
+        x = self._features(task, past, m, spread(task, past, m))
         found = self.trees.contributions(x).reshape(*m.shape, -1)
         return m, {name: found[..., k] for k, name in enumerate([*self.trees.names, ""])}
+
+    def _features(self, task: Task, past: Past, m: Array, s: Array) -> Array:
+        columns = _columns(task, past, m, s, self.weights)
+        return _matrix(columns, np.ones(m.shape, dtype=bool))
 
     def _some(self, task: Task, past: Past) -> tuple[Array, Array]:
         m = simple(task, past, self.weights)
         s = spread(task, past, m)
-        x = _matrix(design(task, past, m, s), np.ones(m.shape, dtype=bool))
+        x = self._features(task, past, m, s)
         expected = m * self.trees.growth(x).reshape(m.shape)
         wide = np.repeat(expected[..., None], len(task.levels), axis=2)
         if self.trees.median:
@@ -142,6 +147,14 @@ def _floor(past: Past) -> Array:
     return np.asarray(_FLOOR * np.maximum(past.level, 1e-9)[:, None] + 1e-9)
 
 
+def _columns(
+    task: Task, past: Past, m: Array, s: Array, weights: Weights | None
+) -> dict[str, Array]:
+    """Features by name; with slopes unless m is the last day, whose own slope is in it."""
+    columns = design(task, past, m, s)
+    return columns if weights is None else columns | slopes(task, past, m, s)
+
+
 def _matrix(columns: dict[str, Array], keep: Array) -> Array:
     """float32 [S, F] features of the cells to keep."""
     full = [np.broadcast_to(column, keep.shape)[keep] for column in columns.values()]
@@ -151,7 +164,7 @@ def _matrix(columns: dict[str, Array], keep: Array) -> Array:
 def _rows(task: Task, past: Past, weights: Weights | None) -> Sample:
     m = simple(task, past, weights)
     s = spread(task, past, m)
-    columns = design(task, past, m, s)
+    columns = _columns(task, past, m, s, weights)
     actual = task.y[past.rows, past.origin : past.origin + task.horizon]
     level = np.broadcast_to(np.maximum(past.level, 1e-9)[:, None], m.shape)
     lump = np.broadcast_to(task.lump[past.rows][:, None], m.shape)

@@ -20,8 +20,9 @@ from forecast import (
 from forecast.backtest import head
 from forecast.blend import Blend, segments
 from forecast.calibrate import neutral
+from forecast.columns import design, slopes
 from forecast.drivers import DRIVERS, FAMILIES, Part, explained
-from forecast.features import design, ordinary, past_of, spread
+from forecast.features import ordinary, past_of, spread
 from forecast.models import Prediction
 from forecast.tasks import prepare
 from tests.forecast import market
@@ -234,7 +235,8 @@ def test_every_feature_of_trees_belongs_to_one_family(known):
     task = prepare(past, 24, events=events, products=products, country="CN").task
     now = past_of(task, np.arange(6), task.origins[0])
     expected = ordinary(task, now)
-    columns = set(design(task, now, expected, spread(task, now, expected)))
+    size = spread(task, now, expected)
+    columns = {*design(task, now, expected, size), *slopes(task, now, expected, size)}
     names = [name for family in FAMILIES.values() for name in family]
     assert len(names) == len(set(names))
     assert columns - set(names) == {"release_since", "release_left"}
