@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from forecast.demand import Array
-from forecast.features import Past, Task, mean_seen, pooled_shape, same_time
+from forecast.features import Past, Task, last_weeks, mean_seen, pooled_shape, same_time
 
 _MOVES = (1, 2, 3, 7, 14)  # days over which movement is measured
 
@@ -72,8 +72,10 @@ def slopes(task: Task, past: Past, expected: Array, size: Array) -> dict[str, Ar
     Where a curve is steep, a peak that comes an hour early or late is most of the error.
     """
     clock, ahead = task.clock, task.ahead(past.origin)
-    columns = {}
-    for name, weekly in (("day", False), ("week", True))[: 1 + (clock.week > 1)]:
+    columns, seasons = {}, {"day": False}
+    if clock.week > 1:
+        seasons["week"] = True
+    for name, weekly in seasons.items():
         at = same_time(clock, ahead, past.origin, 1, weekly=weekly)
         for side, step in (("before", -1), ("after", 1)):
             moved = past.at(at + step) - past.at(at)
@@ -118,9 +120,7 @@ def _levels(task: Task, past: Past, expected: Array, size: Array) -> dict[str, A
 
 def _moves(task: Task, past: Past, size: Array) -> dict[str, Array]:
     """How far units moved in a bucket and in some days: do changes last, or do weeks repeat?"""
-    clock = task.clock
-    reach = min(2 * clock.day * clock.week, max(past.origin - past.first - clock.day, 1))
-    recent = np.arange(past.origin - reach, past.origin)
+    clock, recent = task.clock, last_weeks(task, past)
     before = {"moved": recent - 1} | {f"moved_{k}": clock.back(recent, k) for k in _MOVES}
     now, unit = past.at(recent), size.mean(axis=1)
     moved = {name: mean_seen(np.abs(now - past.at(at)).T) / unit for name, at in before.items()}

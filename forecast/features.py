@@ -253,11 +253,16 @@ def pooled_shape(task: Task, past: Past) -> Array:
     return np.asarray(shape[:, task.clock.weekday[ahead], task.clock.slot[ahead]])
 
 
-def change(task: Task, past: Past) -> Array:
-    """[n] last weeks' mean absolute change against the day or the week before, the smaller."""
+def last_weeks(task: Task, past: Past) -> Array:
+    """Buckets of the last two weeks before the origin, as far as a day before each is known."""
     clock = task.clock
     reach = min(2 * clock.day * clock.week, max(past.origin - past.first - clock.day, 1))
-    buckets = np.arange(past.origin - reach, past.origin)
+    return np.arange(past.origin - reach, past.origin)
+
+
+def change(task: Task, past: Past) -> Array:
+    """[n] last weeks' mean absolute change against the day or the week before, the smaller."""
+    clock, buckets = task.clock, last_weeks(task, past)
     now, mean = past.at(buckets), past.week_at(buckets + 1)
     sizes = []
     for days in {1, clock.week}:

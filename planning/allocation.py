@@ -10,7 +10,6 @@ import numpy as np
 from planning.pricing import Slots, Terms, Tiers, line_money, line_price
 from planning.problem import DAY, HOUR, Array, Market, Plan, clock_hours
 from planning.rules import Limits
-from planning.spot import group_starts
 
 NO_LIMIT_DAYS = 365.0  # how long a line without a shelf life is kept
 
@@ -127,16 +126,12 @@ class Allocation:
         self.units = np.zeros((len(market.unit_cost), len(self.starts)))
         self.until = self._until()
         self.usable = self._usable()
-        self.by_product = np.argsort(market.offer_product, kind="stable")
         pack = np.maximum(market.pack_size, 1)
         self.least = np.ceil(np.maximum(market.min_order_qty, 1) / pack) * pack
         self.share = np.minimum(market.max_share, 1.0)
         self.supplier_cap = np.minimum(market.credit_limit, self.share * limits.working_capital)
         self.money_cost = np.broadcast_to(money_cost, self.share.shape)
         self.tiers = Tiers(*market.tiers)
-        self.cheapest = market.line_cost(
-            np.arange(len(self.least)), np.full(len(self.least), np.inf)
-        )
         self.committed_units, self.committed_money = self._committed()
         self.previous = np.zeros(self.units.shape)  # units of the plan before this one
         self.frozen = np.zeros(self.units.shape)  # of them that must stay
@@ -236,10 +231,11 @@ class Allocation:
         """The offers as pricing sees them; copies, to be drawn down."""
         market = self.market
         left = (self.supplier_cap - self.money())[market.offer_supplier]
-        affordable = left / np.maximum(self.cheapest, 1e-9)
+        rows, starts = market.by_product
+        affordable = left / np.maximum(market.lowest_cost, 1e-9)
         return Terms(
-            starts=group_starts(market.offer_product[self.by_product], len(market.product_ids)),
-            rows=self.by_product,
+            starts=starts,
+            rows=rows,
             unit_cost=market.unit_cost,
             money_cost=self.money_cost[market.offer_supplier],
             fill=market.fill_rate,

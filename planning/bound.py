@@ -19,10 +19,10 @@ import numpy as np
 
 from planning.allocation import slot_starts
 from planning.pricing import THREADS
-from planning.problem import Array, Market
+from planning.problem import Array, Market, hour_of
 from planning.rules import Limits
 from planning.simulate import Future
-from planning.spot import READY_SECONDS, group_starts
+from planning.spot import READY_SECONDS
 
 RUNGS = 256  # of a ladder: more units share rungs
 
@@ -54,22 +54,15 @@ class Ladders(NamedTuple):
     starts: Array  # [G + 1] rungs of group g are starts[g]:starts[g + 1]
 
 
-def _cheapest_tier(market: Market) -> Array:
-    """[O] lowest price of a unit, however many are bought."""
-    price = market.unit_cost.astype(float)
-    np.minimum.at(price, market.tier_offer, market.tier_unit_cost)
-    return price
-
-
 def _terms(market: Market, limits: Limits) -> Terms:
-    rows = np.argsort(market.offer_product, kind="stable")
+    rows, starts = market.by_product
     until = market.qualified_until[market.offer_supplier]
     return Terms(
-        starts=group_starts(market.offer_product[rows], len(market.product_ids)),
+        starts=starts,
         rows=rows,
         since=np.where(until > limits.as_of, limits.as_of + market.lead_time, np.inf),
         until=until,
-        price=_cheapest_tier(market),
+        price=market.lowest_cost,
         spot_price=market.spot_unit_cost,
         spot_minutes=market.spot_minutes,
     )
@@ -136,7 +129,7 @@ def _group_of(market: Market, future: Future, hours: Array) -> Array:
     product = future.orders.product.astype("int64")
     direct = market.direct[product]
     row = np.cumsum(market.direct) - 1
-    hour = np.clip(np.searchsorted(hours, future.orders.at[direct], side="right") - 1, 0, None)
+    hour = hour_of(future.orders.at[direct], hours)
     group = product
     group[direct] = len(market.direct) + row[product[direct]] * len(hours) + hour
     return group
@@ -200,11 +193,9 @@ def cost_bound(
 
     with ThreadPoolExecutor(THREADS) as pool:
         parts = list(pool.map(share, range(THREADS)))
-    cheapest = np.full(len(market.product_ids), np.inf)
-    np.minimum.at(
-        cheapest, market.offer_product, np.where(terms.since < np.inf, terms.price, np.inf)
-    )
-    price = np.where(np.isfinite(cheapest), cheapest, 0.0)  # what can't be bought saves nothing
+    price, licensed = np.full(len(market.product_ids), np.inf), np.isfinite(terms.since)
+    np.minimum.at(price, market.offer_product[licensed], terms.price[licensed])
+    price[np.isinf(price)] = 0.0  # what can't be bought saves nothing
     lines = limits.committed
     capital = max(limits.working_capital, float((lines.units * lines.unit_cost).sum()))
     spent, saving = (sum(part) / len(futures) for part in zip(*parts, strict=True))

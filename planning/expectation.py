@@ -11,7 +11,7 @@ import numpy as np
 
 from planning.allocation import slot_starts
 from planning.pricing import THREADS
-from planning.problem import SEGMENTS, Array, Market, Plan, stream
+from planning.problem import SEGMENTS, Array, Market, Plan, hour_of, stream
 from planning.replay import Served, replay
 from planning.rules import Limits
 from planning.simulate import Future
@@ -77,8 +77,7 @@ class Tally(NamedTuple):
         """Add up."""
         known = np.isfinite(run.minutes)
         minutes = run.minutes[known]
-        hour = np.searchsorted(starts, future.orders.at[known], side="right") - 1
-        hour = np.clip(hour, 0, None)
+        hour = hour_of(future.orders.at[known], starts)
         return cls(
             orders=len(known),
             served=len(minutes),

@@ -15,11 +15,11 @@ import pandas as pd
 from planning.allocation import Allocation
 from planning.optimise import Solution
 from planning.pricing import Slots, Terms, Unserved, line_money, relief
-from planning.problem import Array, Market, Plan
+from planning.problem import Array, Market, Plan, hour_of
 from planning.reasons import hours_of_use
 from planning.rules import Limits
 from planning.simulate import Future, Outcome
-from planning.spot import FROM_READY, READY_SECONDS, group_starts
+from planning.spot import FROM_READY, READY_SECONDS
 
 PER_MONEY = 1000.0  # minutes are told per this much money
 RULES = (
@@ -100,8 +100,7 @@ def _minutes_and_units(
     market: Market, futures: Sequence[Future], outcomes: Sequence[Outcome], starts: Array
 ) -> tuple[Array, Array]:
     """[N, T] minutes spared by ready units and orders' units served from them, all futures."""
-    rows = np.argsort(market.offer_product, kind="stable")
-    offer_starts = group_starts(market.offer_product[rows], len(market.product_ids))
+    rows, offer_starts = market.by_product
     shape = (len(market.product_ids), len(starts))
     minutes, units = np.zeros(shape), np.zeros(shape)
     for future, outcome in zip(futures, outcomes, strict=True):
@@ -119,7 +118,7 @@ def _minutes_and_units(
             market.channels,
         )
         ready = outcome.source == FROM_READY
-        hour = np.clip(np.searchsorted(starts, orders.at[ready], side="right") - 1, 0, None)
+        hour = hour_of(orders.at[ready], starts)
         cell = orders.product[ready].astype("int64") * len(starts) + hour
         minutes += np.bincount(cell, more[ready], minlength=minutes.size).reshape(shape)
         units += np.bincount(cell, orders.quantity[ready], minlength=units.size).reshape(shape)
@@ -207,8 +206,7 @@ def _next_best(allocation: Allocation, plan: Plan) -> tuple[Array, Array]:
     Cheapest by money committed for each unit expected to arrive; its smallest line must have room.
     """
     market, starts = allocation.market, allocation.starts
-    rows = allocation.by_product
-    groups = group_starts(market.offer_product[rows], len(market.product_ids))
+    rows, groups = market.by_product
     slot = np.searchsorted(starts, plan.available_from)
     product = market.offer_product[plan.offer]
     room, plan_room = allocation.room(), allocation.plan_room()

@@ -12,7 +12,7 @@ from planning.allocation import Allocation
 from planning.base_stock import base_stock, cheapest_usable
 from planning.expectation import Aims
 from planning.optimise import solve
-from planning.problem import DAY, HOUR, Array, Market, Orders, Plan, epoch, instants
+from planning.problem import DAY, HOUR, Array, Market, Orders, Plan, epoch, hour_of, instants
 from planning.rules import Limits
 
 
@@ -71,7 +71,7 @@ def _same_hours(
 def _due(market: Market, starts: Array, limits: Limits) -> Array:
     """[N, T] units that lines already ordered make ready in each hour."""
     ordered = limits.committed
-    hour = np.maximum(np.searchsorted(starts, ordered.available_from, side="right") - 1, 0)
+    hour = hour_of(ordered.available_from, starts)
     cell = market.offer_product[ordered.offer] * len(starts) + hour
     shape = (len(market.product_ids), len(starts))
     return np.bincount(cell, ordered.units, minlength=shape[0] * shape[1]).reshape(shape)

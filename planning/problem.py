@@ -31,6 +31,16 @@ def epoch(stamps: pd.Series | pd.DatetimeIndex) -> Array:
     return np.where(index.isna(), np.nan, seconds)
 
 
+def group_starts(group: Array, groups: int) -> Array:
+    """Sorted group numbers -> [groups + 1] starts: group g owns starts[g]:starts[g + 1]."""
+    return np.searchsorted(group, np.arange(groups + 1)).astype("int64")
+
+
+def hour_of(at: Array, starts: Array) -> Array:
+    """[M] row of the hour, of those from `starts` [T] on, that an instant is in; 0 = or before."""
+    return np.maximum(np.searchsorted(starts, at, side="right") - 1, 0)
+
+
 def instant(seconds: float, tz: str) -> pd.Timestamp:
     """One instant in local time, to the microsecond."""
     return pd.Timestamp(round(seconds * 1e6), unit="us", tz="UTC").tz_convert(tz)
@@ -115,6 +125,21 @@ class Market:
         order = np.lexsort((self.tier_min_qty, self.tier_offer))
         starts = np.searchsorted(self.tier_offer[order], np.arange(len(self.unit_cost) + 1))
         return starts, self.tier_min_qty[order], self.tier_unit_cost[order]
+
+    @cached_property
+    def by_product(self) -> tuple[Array, Array]:
+        """Offers [O] grouped by product: those of product p are rows[starts[p]:starts[p + 1]].
+
+        rows, starts [N + 1].
+        """
+        rows = np.argsort(self.offer_product, kind="stable")
+        return rows, group_starts(self.offer_product[rows], len(self.product_ids))
+
+    @cached_property
+    def lowest_cost(self) -> Array:
+        """[O] price of a unit in a line as large as you like."""
+        offers = len(self.unit_cost)
+        return self.line_cost(np.arange(offers), np.full(offers, np.inf))
 
 
 @dataclass(frozen=True, kw_only=True)

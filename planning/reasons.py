@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from planning.problem import HOUR, Array, Plan, instants
+from planning.problem import HOUR, Array, Plan, hour_of, instants
 from planning.simulate import Future, Simulator
 
 LIKELY = 0.05  # below this chance of a jam, a line is told as a saving, not as a relief
@@ -31,7 +31,7 @@ def spot_load(simulator: Simulator, starts: Array) -> tuple[Array, Array]:
     for number, (future, outcome) in enumerate(zip(futures, outcomes, strict=True)):
         spot = outcome.source >= 0
         offer = outcome.source[spot]
-        hour = np.clip(np.searchsorted(starts, future.orders.at[spot], side="right") - 1, 0, None)
+        hour = hour_of(future.orders.at[spot], starts)
         cell = market.offer_supplier[offer] * hours + hour
         work = np.bincount(cell, market.spot_minutes[offer], minlength=suppliers * hours)
         load[number] = work.reshape(suppliers, hours) / capacity
@@ -48,7 +48,7 @@ def per_hour(products: int, futures: Sequence[Future], starts: Array) -> tuple[A
     hours = len(starts)
     orders, units = np.zeros(products * hours), np.zeros(products * hours)
     for future in futures:
-        hour = np.clip(np.searchsorted(starts, future.orders.at, side="right") - 1, 0, None)
+        hour = hour_of(future.orders.at, starts)
         cell = future.orders.product.astype("int64") * hours + hour
         orders += np.bincount(cell, minlength=len(orders))
         units += np.bincount(cell, future.orders.quantity, minlength=len(units))

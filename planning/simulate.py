@@ -180,10 +180,9 @@ class Batches:
         return len(self.parts)
 
     def __getitem__(self, number: int) -> Simulator:
-        """Batch `number` modulo their number, laid out anew if others took its room since."""
-        part = number % len(self.parts)
-        if part not in self.kept:
+        """A batch, laid out anew if others took its room since."""
+        if number not in self.kept:
             if sum(len(batch.at) for batch in self.kept.values()) > KEPT_ORDERS:
                 self.kept.clear()
-            self.kept[part] = Simulator(self.market, self.parts[part], self.committed)
-        return self.kept[part]
+            self.kept[number] = Simulator(self.market, self.parts[number], self.committed)
+        return self.kept[number]

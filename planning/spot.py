@@ -9,7 +9,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from planning.problem import Array, Market
+from planning.problem import Array, Market, group_starts
 
 READY_SECONDS = 5.0  # an order served from ready units is delivered after this
 SERVICE_CV = 0.5  # coefficient of variation of a spot order's service time
@@ -21,11 +21,6 @@ SERVICE_SIGMA = float(np.sqrt(np.log1p(SERVICE_CV**2)))  # lognormal shape with 
 def service_noise(rng: np.random.Generator, size: int) -> Array:
     """[size] lognormal factors of mean 1 and coefficient of variation 0.5."""
     return np.exp(rng.normal(-(SERVICE_SIGMA**2) / 2, SERVICE_SIGMA, size))
-
-
-def group_starts(group: Array, groups: int) -> Array:
-    """Sorted group numbers -> [groups + 1] starts: group g owns starts[g]:starts[g + 1]."""
-    return np.searchsorted(group, np.arange(groups + 1)).astype("int64")
 
 
 @numba.njit(cache=True, nogil=True)
@@ -124,8 +119,7 @@ class SpotMarket:
 
     def __init__(self, market: Market) -> None:
         self.products = len(market.product_ids)
-        self.offer_row = np.argsort(market.offer_product, kind="stable")
-        self.offer_starts = group_starts(market.offer_product[self.offer_row], self.products)
+        self.offer_row, self.offer_starts = market.by_product
         self.offer_supplier = market.offer_supplier
         self.spot_minutes = market.spot_minutes
         self.qualified_until = market.qualified_until

@@ -142,11 +142,6 @@ def past_origins(task: Task) -> list[int]:
     return list(range(first - task.horizon, least - 1, -day))[:most]
 
 
-def learn_weights(task: Task) -> Weights:
-    """Weights of every series [N] of the task."""
-    return crossed_weights(task, blocks=1).whole
-
-
 def crossed_weights(task: Task, *, blocks: int = _BLOCKS) -> Crossed:
     """Weights of every series [N], and those that each block of past origins was kept from."""
     n, part, starts = len(task.y), task.part, past_origins(task)

@@ -11,7 +11,6 @@ from forecast.models.ridge import (
     Weights,
     candidates,
     crossed_weights,
-    learn_weights,
     past_origins,
 )
 from forecast.tasks import prepare
@@ -45,7 +44,7 @@ def test_a_series_never_seen_has_the_weights_of_all():
     task = prepare(market.panel(n=6, days=50), 24).task
     y = task.y.copy()
     y[0] = np.nan
-    found = learn_weights(replace(task, y=y))
+    found = crossed_weights(replace(task, y=y), blocks=1).whole
     assert np.isfinite(found.own).all()
     spread = np.abs(found.own[0, 1:] - found.own[0, 1:].mean(axis=0)).max()
     assert np.abs(found.own[0, 0] - found.own[0, 1:].mean(axis=0)).max() < spread + 0.5
@@ -73,7 +72,7 @@ def test_left_out_errors_are_nearer_to_those_to_come():
     past = Panel(ids=ids, ds=ds[:end], y=y[:, :end], orders=y[:, :end], freq="1h")
     task = prepare(past, 48).task
     crossed = crossed_weights(task)
-    np.testing.assert_array_equal(crossed.whole.own, learn_weights(task).own)
+    np.testing.assert_array_equal(crossed.whole.own, crossed_weights(task, blocks=1).whole.own)
 
     def missed(weights: Weights | Crossed, origin: int) -> float:
         expected = weights.expected(task, past_of(task, task.rows, origin))
