@@ -47,6 +47,34 @@ def a_market(**changes: object) -> Market:
     return Market(**(terms | changes))  # type: ignore[arg-type]
 
 
+ROWS = {  # of a market's tables, but for ids and who offers what
+    "products": ("direct", "shelf_life"),
+    "suppliers": ("qualified_until", "max_share", "credit_limit", "channels"),
+    "offers": (
+        *("unit_cost", "spot_unit_cost", "min_order_qty", "pack_size", "lead_time", "max_units"),
+        *("max_units_per_hour", "fill_rate", "spot_minutes", "loss_rate"),
+    ),
+}
+
+
+def several(*, products: int = 1, suppliers: int = 1, offers: int = 1, **changes: object) -> Market:
+    """`a_market` with more rows, alike but for the changes; offers go round the products."""
+    one, rows = a_market(), np.arange(offers)
+    counts = {"products": products, "suppliers": suppliers, "offers": offers}
+    alike = {
+        name: np.repeat(getattr(one, name), counts[table])
+        for table, names in ROWS.items()
+        for name in names
+    }
+    who = {
+        "product_ids": np.array([f"p{k}" for k in range(products)], dtype=object),
+        "supplier_ids": np.array([f"s{k}" for k in range(suppliers)], dtype=object),
+        "offer_product": rows % products,
+        "offer_supplier": rows % suppliers,
+    }
+    return a_market(**(alike | who | changes))
+
+
 def some_orders(minutes: object, quantity: object = None, product: object = None) -> Orders:
     """Orders at minutes after as-of, of one unit of product 0 unless told otherwise."""
     at = AS_OF + 60 * np.asarray(minutes, dtype=float)

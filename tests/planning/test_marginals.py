@@ -11,8 +11,8 @@ from planning.marginals import COLUMNS, RULES, WORDS, line_details, with_rules
 from planning.optimise import solve
 from planning.problem import Plan
 from planning.simulate import Simulator, futures_of
-from tests.planning.strategies import a_market, a_plan, some_orders
-from tests.planning.test_sensitivity import AIMS, PER_OFFER, jam, limits
+from tests.planning.strategies import a_market, a_plan, several, some_orders
+from tests.planning.test_sensitivity import AIMS, jam, limits
 
 
 def told(market, streams, money=1e5):
@@ -66,18 +66,8 @@ def ids(*names):
 
 def twice(**changes):
     """Two suppliers of one product, alike but for the changes."""
-    one = a_market()
-    doubled = {name: np.repeat(getattr(one, name), 2) for name in PER_OFFER}
-    terms = {
-        "supplier_ids": ids("cheap", "dear"),
-        "qualified_until": np.repeat(one.qualified_until, 2),
-        "max_share": np.full(2, np.inf),
-        "credit_limit": np.full(2, np.inf),
-        "channels": np.array([2, 2]),
-        "offer_supplier": np.array([0, 1]),
-        "offer_product": np.array([0, 0]),
-    }
-    return a_market(**(doubled | terms | changes))
+    terms = {"supplier_ids": ids("cheap", "dear"), "channels": np.array([2, 2])}
+    return several(suppliers=2, offers=2, **(terms | changes))
 
 
 def test_the_next_best_is_the_other_supplier_if_it_can_be_there_in_time():

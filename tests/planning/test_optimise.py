@@ -1,6 +1,6 @@
 """Laws of the planner and of the policies that it is held against."""
 
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,11 +12,19 @@ from planning.evaluate import picked
 from planning.expectation import Aims, expect
 from planning.optimise import solve
 from planning.policies import last_week
-from planning.problem import DAY, HOUR, Market, Orders, Plan, lines
+from planning.problem import DAY, HOUR, Orders, Plan, lines
 from planning.replay import replay
 from planning.rules import Limits, violations
 from planning.simulate import Simulator, futures_of
-from tests.planning.strategies import AS_OF, a_market, limits_of, markets, orders_of, some_orders
+from tests.planning.strategies import (
+    AS_OF,
+    a_market,
+    limits_of,
+    markets,
+    orders_of,
+    several,
+    some_orders,
+)
 
 AIMS = Aims(
     target_minutes=5, target_share=0.95, delay_cost=0.05, capital_cost=0.08, segment_weight={}
@@ -31,13 +39,6 @@ def jam(seed: int = 0, orders: int = 400) -> Orders:
 
 def limits(money: float = 1e5) -> Limits:
     return Limits(as_of=AS_OF, horizon=24 * HOUR, working_capital=money)
-
-
-def with_two_offers(**changes: object) -> Market:
-    """`a_market` with a second offer on the same terms, but for the changes."""
-    terms = ("min_order_qty", "pack_size", "lead_time", "max_units", "max_units_per_hour")
-    terms += ("fill_rate", "spot_minutes", "loss_rate")
-    return a_market(**{name: np.repeat(getattr(a_market(), name), 2) for name in terms}, **changes)
 
 
 def minutes(market, orders, plan) -> float:
@@ -146,7 +147,8 @@ def test_lines_are_merged_where_a_tier_makes_that_cheaper():
 
 
 def test_shares_are_kept_by_buying_elsewhere_too():
-    market = with_two_offers(
+    market = several(
+        offers=2,
         supplier_ids=np.array(["s0", "s1"], dtype=object),
         qualified_until=np.full(2, AS_OF + 365 * DAY),
         max_share=np.array([0.6, 0.6]),
@@ -193,15 +195,8 @@ def test_the_bound_lies_below_what_any_plan_costs(data):
 
 def test_the_bound_knows_that_a_plan_is_the_same_in_every_future():
     """One unit a future, of another product each: money for one of them can't serve all."""
-    one = a_market(unit_cost=np.array([5.0]), spot_unit_cost=np.array([8.0]))
-    offers = {
-        field.name: np.repeat(getattr(one, field.name), 3)
-        for field in fields(one)
-        if getattr(one, field.name) is not one.tz and len(getattr(one, field.name)) == 1
-    }
-    same = ("supplier_ids", "qualified_until", "max_share", "credit_limit", "channels")
-    alone = {name: getattr(one, name) for name in same}
-    market = replace(one, **(offers | alone | {"offer_product": np.arange(3)}))
+    costs = {"unit_cost": np.full(3, 5.0), "spot_unit_cost": np.full(3, 8.0)}
+    market = several(products=3, offers=3, **costs)
     streams = [
         Orders(
             at=np.array([AS_OF + 5 * HOUR]),
@@ -233,7 +228,8 @@ def test_a_plan_relieves_a_jam_and_spends_no_more():
 
 
 def test_scarce_money_goes_to_the_cheap_product_of_a_shared_jam():
-    market = with_two_offers(
+    market = several(
+        offers=2,
         product_ids=np.array(["dear", "cheap"], dtype=object),
         direct=np.array([False, False]),
         shelf_life=np.array([np.inf, np.inf]),

@@ -14,14 +14,10 @@ from planning.optimise import solve
 from planning.problem import HOUR, Orders
 from planning.rules import Limits
 from planning.sensitivity import FRONTIER_COLUMNS, capital_step, study
-from tests.planning.strategies import AS_OF, a_market, some_orders
+from tests.planning.strategies import AS_OF, a_market, several, some_orders
 
 AIMS = Aims(
     target_minutes=5, target_share=0.95, delay_cost=0.05, capital_cost=0.08, segment_weight={}
-)
-PER_OFFER = (
-    *("unit_cost", "spot_unit_cost", "min_order_qty", "pack_size", "lead_time", "max_units"),
-    *("max_units_per_hour", "fill_rate", "spot_minutes", "loss_rate"),
 )
 
 
@@ -42,21 +38,9 @@ def tried(market, streams, money, aims=AIMS):
 
 def two_suppliers(**changes):
     """Each sells one product of its own; s0 is jammed in `both`, s1 has hardly any order."""
-    one = a_market()
-    doubled = {name: np.repeat(getattr(one, name), 2) for name in PER_OFFER}
-    terms = {
-        "product_ids": np.array(["p0", "p1"], dtype=object),
-        "direct": np.array([False, False]),
-        "shelf_life": np.repeat(one.shelf_life, 2),
-        "supplier_ids": np.array(["jammed", "idle"], dtype=object),
-        "qualified_until": np.repeat(one.qualified_until, 2),
-        "max_share": np.full(2, np.inf),
-        "credit_limit": np.full(2, np.inf),
-        "channels": np.array([3, 3]),
-        "offer_supplier": np.array([0, 1]),
-        "offer_product": np.array([0, 1]),
-    }
-    return a_market(**(doubled | terms | changes))
+    names = np.array(["jammed", "idle"], dtype=object)
+    terms = {"supplier_ids": names, "channels": np.array([3, 3])}
+    return several(products=2, suppliers=2, offers=2, **(terms | changes))
 
 
 def both() -> Orders:
