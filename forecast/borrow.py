@@ -178,7 +178,7 @@ def _middle(past: Array) -> Array:
     seen = np.isfinite(past)
     usual = np.where(seen, past, 0).sum(axis=1) / np.maximum(seen.sum(axis=1), 1)
     total = np.where(seen, past, 0).sum(axis=0, dtype=np.float64)
-    expected = usual @ seen
+    expected = np.einsum("n,nt->t", usual, seen)
     ratio = np.divide(total, expected, out=np.full(len(total), np.nan), where=expected > 0)
     return np.asarray(ratio * usual.mean())
 

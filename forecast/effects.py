@@ -124,7 +124,7 @@ def _shape(y: Array, clock: Clock, calendar: Array, category: Array) -> Array:
         filled = np.where(seen, window, 0)
         level = filled.sum(axis=1) / np.maximum(seen.sum(axis=1), 1)
         told[g] = filled.sum(axis=0)
-        usual[g] = (level @ seen) * calendar[g, clock.date[at]]
+        usual[g] = np.einsum("n,nt->t", level, seen) * calendar[g, clock.date[at]]
     place = clock.weekday[at] * clock.day + clock.slot[at]
     size = clock.week * clock.day
     everyone = _by_place(told.sum(axis=0), usual.sum(axis=0), place, size, np.ones(size), 0.5)
@@ -200,7 +200,15 @@ def _ridge(ratio: Array, basis: Array, prior: Array) -> Array:
         precision = (x * weight[:, None]).T @ x / noise**2 + np.diag(1 / prior**2)
         beta = np.linalg.solve(precision, (x * weight[:, None]).T @ (target - middle) / noise**2)
         effect[g] = basis @ beta
-    return effect
+    return settled(effect)
+
+
+def settled(x: Array) -> Array:
+    """Fitted numbers without the last digits, which differ between processors' linear algebra.
+
+    Trees would turn such a difference into another forecast.
+    """
+    return np.asarray(np.round(x, 6))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -137,8 +137,8 @@ def _faded_mean(total: Array, count: Array, day: int) -> tuple[Array, Array]:
     """Mean over whole days whose weight halves every `_HALF_LIFE` days, and the weight observed."""
     ends = np.arange(total.shape[1] - 1, day - 1, -day)
     weight = 0.5 ** (np.arange(len(ends)) / _HALF_LIFE)
-    units = (total[:, ends] - total[:, ends - day]) @ weight
-    seen = (count[:, ends] - count[:, ends - day]) @ weight
+    units = np.einsum("nd,d->n", total[:, ends] - total[:, ends - day], weight)
+    seen = np.einsum("nd,d->n", count[:, ends] - count[:, ends - day], weight)
     return units / np.maximum(seen, 1e-9), seen
 
 

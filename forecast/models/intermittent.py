@@ -177,8 +177,8 @@ def sold_before(task: Task, past: Past) -> Sold:
     age = np.arange(whole)[::-1]
     weight = 0.5 ** (age[:, None] / np.asarray(HALF_LIVES))
     days = (len(rows), whole, clock.day)
-    count = sale.reshape(days).sum(axis=2) @ weight
-    chances = exposure.reshape(days).sum(axis=2) @ weight
+    count = np.einsum("nd,dk->nk", sale.reshape(days).sum(axis=2), weight)
+    chances = np.einsum("nd,dk->nk", exposure.reshape(days).sum(axis=2), weight)
     slow = count[:, -1:] / np.maximum(chances[:, -1:], 1e-9)
     share = slow * (count + _PRIOR) / np.maximum(slow * chances + _PRIOR, 1e-9)
     ones = replace(past, level=np.ones(len(rows)))

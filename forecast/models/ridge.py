@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from forecast.demand import Array
+from forecast.effects import settled
 from forecast.features import Past, Task, change, mean_seen, ordinary, past_of, same_time
 from forecast.models.backcasts import past_errors, predicted
 from forecast.models.model import Prediction
@@ -34,7 +35,7 @@ class Weights:
         """[n, H] weighted candidates in units, within what the candidates themselves allow."""
         found, size = candidates(task, past)
         level = past.level[:, None]
-        value = np.einsum("nhk,hnk->nh", found, self.own[self.part][:, past.rows], optimize=True)
+        value = np.einsum("nhk,hnk->nh", found, self.own[self.part][:, past.rows])
         low, high = found[..., :-3].min(axis=-1), found[..., :-3].max(axis=-1)
         wide = high - low + 1.0
         value = level + size[:, None] * np.clip(value, low - wide, high + wide)
@@ -186,10 +187,11 @@ def _moments(task: Task, past: Past, part: Array) -> tuple[Array, Array]:
     weight = np.where(seen, weight, 0.0).astype(np.float32)
     told = np.where(seen, told, 0.0).astype(np.float32)
     parts = [part == p for p in range(int(part.max()) + 1)]
+    found, told = found.astype(np.float64), told.astype(np.float64)
     weighted = found * weight[..., None]
     gram = [np.swapaxes(weighted[:, at], 1, 2) @ found[:, at] for at in parts]
     cross = [(np.swapaxes(weighted[:, at], 1, 2) @ told[:, at, None])[..., 0] for at in parts]
-    return np.stack(gram).astype(np.float64), np.stack(cross).astype(np.float64)
+    return np.stack(gram), np.stack(cross)
 
 
 def _solve(gram: Array, cross: Array) -> Array:
@@ -200,4 +202,4 @@ def _solve(gram: Array, cross: Array) -> Array:
     unit = np.eye(k)
     shared = np.linalg.solve(gram.mean(axis=1) + 1e-3 * unit, cross.mean(axis=1)[..., None])[..., 0]
     centred = cross + _PENALTY * shared[:, None, :]
-    return np.asarray(np.linalg.solve(gram + _PENALTY * unit, centred[..., None])[..., 0])
+    return settled(np.linalg.solve(gram + _PENALTY * unit, centred[..., None])[..., 0])

@@ -1,3 +1,8 @@
+import hashlib
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,6 +22,26 @@ def test_equal_input_and_seed_give_equal_bytes():
     one, two = forecast(past, 48), forecast(past, 48)
     assert one.frame().equals(two.frame())
     assert one.paths.tobytes() == two.paths.tobytes()
+
+
+@pytest.mark.parametrize("kernels", ["Nehalem", "Sandybridge"])
+def test_another_processors_linear_algebra_gives_equal_bytes(kernels):
+    told = """if True:
+        import hashlib
+        from forecast import forecast
+        from tests.forecast import market
+        quantiles = forecast(market.panel(n=5, days=40), 48).quantiles
+        print(hashlib.sha256(quantiles.tobytes()).hexdigest())
+    """
+    other = subprocess.run(
+        [sys.executable, "-c", told],
+        env=os.environ | {"OPENBLAS_CORETYPE": kernels},
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    here = forecast(market.panel(n=5, days=40), 48).quantiles
+    assert other.stdout.split()[-1] == hashlib.sha256(here.tobytes()).hexdigest()
 
 
 def test_the_frame_has_exactly_the_columns_of_the_contract():
