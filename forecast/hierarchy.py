@@ -67,8 +67,9 @@ def aggregate_scores(
     """CRPS of sums and maxima, from the paths and from the same paths without their dependence.
 
     The twin `…_independent` shuffles the draws of every product and bucket among themselves: equal
-    marginals, nothing joint. Each is Σ CRPS / Σ |actual|. Buckets that were not observed are left
-    out of a sum or maximum on both sides.
+    marginals, nothing joint. Each is Σ CRPS / Σ |actual|. `…_coverage80` is the share of sums
+    inside the 80 % interval of the paths, ties split. Buckets that were not observed are left out
+    of a sum or maximum on both sides.
 
     Parameters
     ----------
@@ -95,6 +96,14 @@ def aggregate_scores(
             size = float(np.abs(truth).sum())
             loss = metrics.sample_crps(truth, part(ahead, -np.inf)[:, known]).sum()
             found[name + suffix] = float(loss) / size if size else float("nan")
+    days = [_by_day(np.add, np.where(seen, x, 0), day) for x in (paths, actual, np.ones(day.shape))]
+    levels = np.arange(1, len(paths) + 1) / (len(paths) + 1)
+    for name, (ahead, came, known) in {
+        "sum24_coverage80": days,
+        "category24_coverage80": [_by_category(x, category) for x in days],
+    }.items():
+        ranked = np.moveaxis(np.sort(ahead, axis=0), 0, -1)
+        found[name] = metrics.coverage(np.where(known > 0, came, np.nan), ranked, levels)
     return found
 
 

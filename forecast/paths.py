@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.special import ndtri
 
 from forecast.demand import Array
 from forecast.features import Task
 
 _CHUNK = 500
+_LASTING = (0.07, 0.07, 0.1)  # relative errors of a level that last: everyone's, a category's, own
+_SURE = 0.3  # of a bucket's mean, the least spread that a lasting error is seen against
 
 
 def sample_paths(
@@ -24,21 +27,52 @@ def sample_paths(
     Each path copies the ranks of one past block of `horizon` buckets with the same local times, the
     same block for every product: residuals against the level before the block and the category's
     week. So dependence across hours and across products is that of the past (Clark et al. 2004).
+    A forecast also misses levels for the whole horizon, all products' together, a category's and
+    each product's own; residuals of the past don't show that, so the ranks are moved by it.
     """
     horizon, n = task.horizon, len(task.rows)
     starts = _blocks(task, n_paths, rng)
     stand_in = _stand_ins(task, starts, rng)
+    missed = _missed_levels(task, n_paths, rng)
     paths = np.empty((n_paths, n, horizon), dtype=np.float32)
     for first in range(0, n, _CHUNK):
         chunk = slice(first, first + _CHUNK)
         residuals = _residuals(task, task.rows[chunk], starts, rng)
         instead = np.take_along_axis(residuals, stand_in[:, None, :], axis=0)
         rank = _ranks(np.where(np.isfinite(residuals), residuals, instead), rng)
+        lump = task.lump[task.rows[chunk]]
+        clear = _clearness(mean[chunk], quantiles[chunk], task.levels, lump)
+        score = ndtri((np.arange(n_paths) + 0.5) / n_paths).astype(np.float32)
+        rank = _places(score[rank.astype(np.intp)] + clear * missed[:, chunk, None])
         u = (rank + rng.random(rank.shape, dtype=np.float32)) / n_paths
-        paths[:, chunk] = inverse_cdf(
-            u, mean[chunk], quantiles[chunk], task.levels, task.lump[task.rows[chunk]], shape
-        )
+        paths[:, chunk] = inverse_cdf(u, mean[chunk], quantiles[chunk], task.levels, lump, shape)
     return paths
+
+
+def _missed_levels(task: Task, n_paths: int, rng: np.random.Generator) -> Array:
+    """float32 [K, n] relative error of each product's level that a path assumes, for its whole."""
+    category = task.category[task.rows]
+    score = ndtri((np.arange(n_paths) + 0.5) / n_paths)
+    missed = np.zeros((n_paths, len(task.rows)), dtype=np.float32)
+    groups = np.zeros_like(category), category, np.arange(len(category))
+    for size, group in zip(_LASTING, groups, strict=True):
+        drawn = np.tile(score[:, None], (1, int(group.max()) + 1))
+        missed += size * rng.permuted(drawn, axis=0)[:, group].astype(np.float32)
+    return missed
+
+
+def _clearness(mean: Array, quantiles: Array, levels: Array, lump: Array) -> Array:
+    """float32 [n, H] units that are expected, in standard deviations of them.
+
+    So many standard deviations does a bucket move if the level is twice what was thought.
+    """
+    low, high = np.searchsorted(levels, [0.1, 0.9])
+    spread = (quantiles[..., high] - quantiles[..., low]) / (
+        ndtri(levels[high]) - ndtri(levels[low])
+    )
+    least = np.maximum(np.sqrt(lump[:, None] * np.maximum(mean, 0)), _SURE * np.abs(mean))
+    found = np.divide(mean, np.maximum(spread, least), out=np.zeros(mean.shape), where=mean > 0)
+    return np.asarray(found, dtype=np.float32)
 
 
 def _blocks(task: Task, n_paths: int, rng: np.random.Generator) -> Array:

@@ -65,6 +65,8 @@ _ACCURACY = (
 _CALIBRATION = (
     ("coverage80", "inside the 80 % interval", 0.8),
     ("above99", "above q0.99", 0.01),
+    ("sum24_coverage80", "a product's day inside its 80 % interval", 0.8),
+    ("category24_coverage80", "a category's day inside its 80 % interval", 0.8),
 )
 _PEAKS = (
     ("peak_hour_hits", "day's busiest hour told within 1 h", 1.0),

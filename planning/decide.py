@@ -94,6 +94,7 @@ def aims_of(workspace: Workspace) -> Aims:
         delay_cost=workspace.delay_cost_per_minute,
         capital_cost=workspace.capital_cost_per_year,
         segment_weight=workspace.segment_weight,
+        worst_share=workspace.worst_share,
     )
 
 

@@ -14,7 +14,7 @@ from planning.pricing import THREADS
 from planning.problem import SEGMENTS, Array, Market, Plan, hour_of, stream
 from planning.replay import Served, replay
 from planning.rules import Limits
-from planning.simulate import Future
+from planning.simulate import Future, tail_weights
 
 KPIS = ("mean_minutes", "on_time_share", "spend", "prealloc_value", "lost_value")
 REPLAYS = 2  # number of this purpose among the seed's
@@ -29,6 +29,7 @@ class Aims:
     delay_cost: float  # money per order and minute
     capital_cost: float  # share of the money per year
     segment_weight: Mapping[str, float]
+    worst_share: float = 1.0  # of the futures, those with most waiting, whose waiting counts
 
     def weights(self) -> Array:
         """[segments] multiplier of the delay cost."""
@@ -48,10 +49,9 @@ class Expectation:
     on_time: Array  # [K] share of each future's orders
     by_hour: Array  # [T] mean minutes of the orders of each clock hour; NaN = no order
 
-    @property
-    def delay(self) -> float:
-        """Weighted minutes of all orders."""
-        return float(self.delays.mean())
+    def delay(self, worst_share: float = 1.0) -> float:
+        """Weighted minutes of all orders, in the mean over the worst share of the futures."""
+        return float((self.delays * tail_weights(self.delays, worst_share)).mean())
 
     def kpis(self) -> dict[str, float | None]:
         """The figures of kpis.json; None where there is none."""

@@ -278,9 +278,11 @@ def solve(
     futures = futures_of(market, streams, aims.weights(), stream(seed, CHANCES))
     money_cost = aims.capital_cost * limits.horizon / YEAR
     reactive = expect(market, futures, Plan.empty(), limits, aims, seed)
-    futures = damped(futures, reactive.delays)
-    batches = Batches(market, futures, limits.committed)
-    judge = Simulator(market, first_of(futures, JUDGED_ORDERS), limits.committed)
+    worst = aims.worst_share
+    if worst == 1:
+        futures = damped(futures, reactive.delays)
+    batches = Batches(market, futures, limits.committed, worst)
+    judge = Simulator(market, first_of(futures, JUDGED_ORDERS), limits.committed, worst)
     for minute_price in _minute_prices(reactive, futures, aims):
         allocation = grow(
             batches,
@@ -306,7 +308,7 @@ def solve(
         reasons=reasons(judge, plan, allocation.starts),
         status=_status(predicted, limits, aims),
         objective=predicted.spend
-        + aims.delay_cost * predicted.delay
+        + aims.delay_cost * predicted.delay(worst)
         + money_cost * predicted.prealloc_value,
         bound=cost_bound(market, futures, limits, aims.delay_cost),
         predicted=predicted,

@@ -110,9 +110,7 @@ def costs_of(allocation: Allocation, simulator: Simulator, minute_price: float) 
     products = len(market.product_ids)
     return Costs(
         product=orders / len(outcomes) + np.bincount(product, lines, minlength=products),
-        total=float(
-            np.mean(simulator.delay(outcomes)) * minute_price + np.mean(spot) + lines.sum()
-        ),
+        total=float(simulator.delay(outcomes) * minute_price + np.mean(spot) + lines.sum()),
         unused=idle,
     )
 

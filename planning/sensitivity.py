@@ -124,7 +124,7 @@ def _with_orders(simulator: Simulator, most: int) -> Simulator:
     few = first_of(simulator.futures, most)
     if len(few) == len(simulator.futures):
         return simulator
-    return Simulator(simulator.market, few, simulator.committed)
+    return Simulator(simulator.market, few, simulator.committed, simulator.worst_share)
 
 
 def _last_floor(path: Sequence[Step]) -> float:
@@ -319,7 +319,9 @@ def _lead_times(given: Study, outcomes: Sequence[Outcome]) -> list[Change]:
     for supplier in _promising(np.where(promise < PROMISED, 0.0, promise), LEAD_TIMES):
         own = market.offer_supplier == supplier
         terms = replace(market, lead_time=np.where(own, market.lead_time / 2, market.lead_time))
-        simulator = Simulator(terms, given.simulator.futures, given.limits.committed)
+        simulator = Simulator(
+            terms, given.simulator.futures, given.limits.committed, given.aims.worst_share
+        )
         other = given.grown(early[-1], given.limits.working_capital, simulator)[-1].plan
         name = str(market.supplier_ids[supplier])
         changes.append(

@@ -50,6 +50,16 @@ def futures_of(
     ]
 
 
+def tail_weights(delay: Array, worst_share: float) -> Array:
+    """[K] weights of the futures, mean 1, under which the mean delay is that of the worst share.
+
+    Conditional value at risk of equally likely futures (Rockafellar & Uryasev 2000).
+    """
+    rank = np.argsort(np.argsort(-delay, kind="stable"), kind="stable")
+    weight: Array = np.clip(worst_share * len(delay) - rank, 0, 1) / worst_share
+    return weight
+
+
 def damped(futures: Sequence[Future], delay: Array) -> list[Future]:
     """The futures, the minutes of disasters damped: a single one shouldn't make the plan.
 
@@ -82,8 +92,15 @@ class Outcome:
 class Simulator:
     """Serves sampled futures under a plan and the lines committed before it."""
 
-    def __init__(self, market: Market, futures: Sequence[Future], committed: Plan) -> None:
+    def __init__(
+        self,
+        market: Market,
+        futures: Sequence[Future],
+        committed: Plan,
+        worst_share: float = 1.0,
+    ) -> None:
         self.market, self.futures, self.committed = market, futures, committed
+        self.worst_share = worst_share  # of the futures, whose waiting counts
         self.spot = SpotMarket(market)
         # of a unit, by source: FROM_READY and UNSERVED, the last two, cost nothing
         self.spot_price = np.append(market.spot_unit_cost, [0.0, 0.0])
@@ -92,11 +109,20 @@ class Simulator:
         quantity = np.concatenate([future.orders.quantity for future in futures])
         self.quantity = quantity[self.order]
 
-    def delay(self, outcomes: Sequence[Outcome]) -> Array:
-        """[K] weighted minutes of all orders of each future, damped."""
+    def delay(self, outcomes: Sequence[Outcome]) -> float:
+        """Weighted minutes of all orders in the mean over the futures, by what each counts."""
+        return float((self._delays(outcomes) * self._emphasis(outcomes)).mean())
+
+    def _delays(self, outcomes: Sequence[Outcome]) -> Array:
         both = zip(outcomes, self.futures, strict=True)
-        total = [np.nansum(outcome.minutes * future.weight) for outcome, future in both]
-        return np.array(total) * [future.damping for future in self.futures]
+        return np.array([np.nansum(outcome.minutes * future.weight) for outcome, future in both])
+
+    def _emphasis(self, outcomes: Sequence[Outcome]) -> Array:
+        """[K] what the minutes of each future count."""
+        damping = np.array([future.damping for future in self.futures])
+        if self.worst_share == 1:
+            return damping
+        return damping * tail_weights(self._delays(outcomes), self.worst_share)
 
     def _by_product(self) -> tuple[Array, Array]:
         """The orders of all futures, one after the other, sorted by product, future and instant.
@@ -154,8 +180,8 @@ class Simulator:
     def unserved(self, outcomes: Sequence[Outcome], minute_price: float) -> Unserved:
         """The orders of all futures with the values of those on spot, ready for pricing."""
         source = np.concatenate([outcome.source for outcome in outcomes])[self.order]
-        both = zip(outcomes, self.futures, strict=True)
-        spared = np.concatenate([outcome.spared * future.damping for outcome, future in both])
+        both = zip(outcomes, self._emphasis(outcomes), strict=True)
+        spared = np.concatenate([outcome.spared * weight for outcome, weight in both])
         return Unserved(
             at=self.at,
             quantity=self.quantity,
@@ -168,11 +194,17 @@ class Simulator:
 class Batches:
     """The futures, where they are many a few at a time: each round looks at the next batch."""
 
-    def __init__(self, market: Market, futures: Sequence[Future], committed: Plan) -> None:
+    def __init__(
+        self,
+        market: Market,
+        futures: Sequence[Future],
+        committed: Plan,
+        worst_share: float = 1.0,
+    ) -> None:
         orders = sum(len(future.orders) for future in futures)
         share = 1.0 if orders <= WHOLE_ORDERS else BATCH_ORDERS / orders
         size = max(int(share * len(futures)), FEWEST)
-        self.market, self.committed = market, committed
+        self.market, self.committed, self.worst_share = market, committed, worst_share
         self.parts = [futures[first : first + size] for first in range(0, len(futures), size)]
         self.kept: dict[int, Simulator] = {}
 
@@ -184,5 +216,7 @@ class Batches:
         if number not in self.kept:
             if sum(len(batch.at) for batch in self.kept.values()) > KEPT_ORDERS:
                 self.kept.clear()
-            self.kept[number] = Simulator(self.market, self.parts[number], self.committed)
+            self.kept[number] = Simulator(
+                self.market, self.parts[number], self.committed, self.worst_share
+            )
         return self.kept[number]

@@ -53,6 +53,7 @@ class Workspace:
     delay_cost_per_minute: float
     capital_cost_per_year: float
     segment_weight: Mapping[str, float]
+    worst_share: float
     export_formats: tuple[str, ...]
     language: str
     store_url: str = field(repr=False)  # may hold a password, as sources may
@@ -341,6 +342,7 @@ def _workspace(top: _Section, root: Path, document: dict[str, Any]) -> Workspace
         delay_cost_per_minute=planning.number("delay_cost_per_minute", 0.05, 0, 1e6),
         capital_cost_per_year=planning.number("capital_cost_per_year", 0.08, 0, 100),
         segment_weight=_weights(planning),
+        worst_share=planning.number("worst_share", 1, 0, 1, above=True),
         export_formats=_formats(export),
         language=export.choice("language", "en", LANGUAGES),
         store_url=_store_url(store, root),

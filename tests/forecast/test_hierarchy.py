@@ -127,4 +127,31 @@ def test_draws_that_are_the_truth_score_nothing():
     draws = np.repeat(truth[None].astype(np.float32), 5, axis=0)
     rng = np.random.default_rng(0)
     found = aggregate_scores(truth, draws, np.zeros(24, dtype=int), np.arange(3), rng)
-    assert set(found.values()) == {0.0}
+    assert {value for name, value in found.items() if "crps" in name} == {0.0}
+
+
+@pytest.mark.parametrize(
+    ("spread", "low", "high"), [(0.5, 0.3, 0.65), (1.0, 0.73, 0.87), (3.0, 0.95, 1.0)]
+)
+def test_sums_are_as_often_inside_their_interval_as_the_paths_allow(spread, low, high):
+    """Levels that all share: half their spread is too narrow, three times too wide."""
+    rng = np.random.default_rng(1)
+
+    def sums(n, size):
+        return np.exp(size * rng.normal(0, 0.3, (n, 1, 1))) * rng.uniform(90, 110, (n, 6, 24))
+
+    day, category = np.zeros(24, dtype=int), np.arange(6) // 3
+    boards = [
+        aggregate_scores(truth, sums(99, spread), day, category, np.random.default_rng(0))
+        for truth in sums(200, 1.0)
+    ]
+    for name in ("sum24_coverage80", "category24_coverage80"):
+        assert low <= np.mean([board[name] for board in boards]) <= high
+
+
+def test_a_day_that_was_not_observed_is_neither_inside_nor_outside():
+    actual, paths = np.full((1, 48), 1000.0), np.ones((9, 1, 48), dtype=np.float32)
+    actual[:, :24] = np.nan
+    day, rng = np.arange(48) // 24, np.random.default_rng(0)
+    found = aggregate_scores(actual, paths, day, np.zeros(1, dtype=int), rng)
+    assert found["sum24_coverage80"] == found["category24_coverage80"] == 0.0

@@ -15,7 +15,7 @@ from planning.policies import last_week
 from planning.problem import DAY, HOUR, Orders, Plan, lines
 from planning.replay import replay
 from planning.rules import Limits, violations
-from planning.simulate import Simulator, futures_of
+from planning.simulate import Simulator, futures_of, tail_weights
 from tests.planning.strategies import (
     AS_OF,
     a_market,
@@ -185,7 +185,7 @@ def test_the_bound_lies_below_what_any_plan_costs(data):
     # enough replays of the same orders for the service times to average out
     cost = np.mean(
         [
-            one.spend + AIMS.delay_cost * one.delay
+            one.spend + AIMS.delay_cost * one.delay()
             for one in (expect(market, futures, plan, within, AIMS, seed) for seed in range(20))
         ]
     )
@@ -248,6 +248,36 @@ def test_scarce_money_goes_to_the_cheap_product_of_a_shared_jam():
     )
     plan = solve(market, [orders], limits(1000), AIMS, seed=0).plan
     assert set(market.offer_product[plan.offer]) == {1}
+
+
+def test_who_fears_the_worst_futures_buys_against_them():
+    """Product 0 jams its supplier in every future, product 1 its own, worse, in one of eight."""
+    market = several(
+        products=2,
+        suppliers=2,
+        offers=2,
+        channels=np.array([3, 1]),
+        shelf_life=np.full(2, np.inf),
+    )
+    evening = np.random.default_rng(1).uniform(600, 720, 800)
+    order, product = np.argsort(evening), np.repeat([0, 1], 400)
+    streams = [jam()] * 7 + [some_orders(evening[order], product=product[order])]
+    neutral, wary = (
+        solve(market, streams, limits(1000), replace(AIMS, worst_share=share), seed=0)
+        for share in (1.0, 0.125)
+    )
+    assert set(market.offer_product[neutral.plan.offer]) == {0}
+    assert wary.plan.units[wary.plan.offer == 1].sum() > 0
+    assert wary.predicted.delay() > neutral.predicted.delay()
+    assert wary.predicted.delay(0.125) < neutral.predicted.delay(0.125)
+
+
+def test_the_mean_of_the_worst_futures_counts_the_edge_in_part():
+    delay = np.array([1.0, 5.0, 3.0, 4.0])
+    for share, mean in ((1.0, 13 / 4), (0.5, 4.5), (0.25, 5.0), (0.375, (5 + 0.5 * 4) / 1.5)):
+        weight = tail_weights(delay, share)
+        assert weight.mean() == pytest.approx(1.0)
+        assert (weight * delay).mean() == pytest.approx(mean)
 
 
 def test_units_bought_for_an_evening_are_not_ready_long_before_it():
