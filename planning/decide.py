@@ -180,7 +180,10 @@ def expect_orders(
 
 
 def recent_mix(panel: Panel, orders: pa.Table, as_of: pd.Timestamp) -> OrderMix:
-    """Sizes, segments and instants of the last weeks' orders."""
+    """Sizes, segments and instants of the last weeks' orders.
+
+    Those of a product and bucket in which some were fake are left out.
+    """
     since = (as_of - pd.Timedelta(days=RECENT_DAYS)).tz_convert("UTC")
     recent = orders.filter(
         pc.and_(
@@ -193,9 +196,22 @@ def recent_mix(panel: Panel, orders: pa.Table, as_of: pd.Timestamp) -> OrderMix:
     at = epoch(recent["ordered_at"].to_pandas())
     bucket = pd.Timedelta(panel.freq).total_seconds()
     start = epoch(pd.DatetimeIndex(panel.future(1)))[0]
+    real = ~_among_fakes(panel, product, np.floor((at - start) / bucket), start, bucket)
     return replace(
-        order_mix(recent, product, len(panel.ids)), instants=past_instants(at, start, bucket)
+        order_mix(recent.filter(pa.array(real)), product[real], len(panel.ids)),
+        instants=past_instants(at[real], start, bucket),
     )
+
+
+def _among_fakes(panel: Panel, product: Array, number: Array, start: float, bucket: float) -> Array:
+    """[M] True for orders of a product and bucket (its number since `start`) with fake orders."""
+    if panel.marks is None:
+        return np.zeros(len(product), dtype=bool)
+    fake = panel.marks[panel.marks["kind"] == "fake_orders"]
+    row = pd.Index(panel.ids).get_indexer(pd.Index(fake["product_id"], dtype=object))
+    burst = np.round((epoch(pd.DatetimeIndex(fake["ds"])) - start) / bucket)
+    cells = pd.MultiIndex.from_arrays([row, burst])
+    return np.asarray(pd.MultiIndex.from_arrays([product, number]).isin(cells))
 
 
 def sample_streams(arrivals: Forecast, freq: str, mix: OrderMix, seed: int) -> list[Orders]:

@@ -1,11 +1,15 @@
 """Sampled futures hold the orders that their paths promise."""
 
+from dataclasses import replace
+
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from planning.decide import recent_mix
 from planning.problem import HOUR, SEGMENTS
 from planning.scenarios import (
     SIZE_GRID,
@@ -16,6 +20,7 @@ from planning.scenarios import (
     past_instants,
     sample_future,
 )
+from tests.forecast import dirt
 
 STARTS = np.array([0.0, HOUR, 2 * HOUR])
 MIX = OrderMix(
@@ -86,3 +91,25 @@ def test_without_a_past_instants_are_uniform():
     drawn = draw_instants(UNIFORM, np.zeros(4000, int), HOUR, np.random.default_rng(0))
     assert abs(drawn.mean() / HOUR - 0.5) < 0.02
     assert abs(drawn.std() / HOUR - 12**-0.5) < 0.02
+
+
+def test_fake_orders_teach_neither_sizes_nor_rhythm():
+    """Two strangers order 777 units 600 times within an hour."""
+    log = dirt.clean_log(np.random.default_rng(0), days=42)
+    start = log.as_of.tz_convert("UTC") - pd.Timedelta("9D")
+    burst = log.orders.iloc[:600].assign(
+        product_id=log.ids[5],
+        ordered_at=pd.date_range(start, periods=600, freq="5s").as_unit("us"),
+        quantity=777,
+        status="delivered",
+        account_id=[f"X{k % 2}" for k in range(600)],
+    )
+    dirty = replace(log, orders=pd.concat([log.orders, burst], ignore_index=True))
+    panel, table = dirty.panel(), pa.Table.from_pandas(dirty.orders, preserve_index=False)
+    mix, fooled = (
+        recent_mix(seen, table, log.as_of) for seen in (panel, replace(panel, marks=None))
+    )
+    assert fooled.sizes[5].max() == 777 > mix.sizes[5].max()
+    others = np.arange(len(log.ids)) != 5
+    assert (mix.sizes[others] == fooled.sizes[others]).all()
+    assert len(fooled.instants.offset) >= len(mix.instants.offset) + 600
