@@ -41,9 +41,10 @@ class SeasonalNaive:
         point = np.where(at >= 0, y[:, at], np.nan)
         point = np.where(np.isfinite(point), point, np.where(older >= 0, y[:, older], np.nan))
         point = np.where(np.isfinite(point), point, usual[:, None])
-        reach = max(origin - self.seasons * season - season, 0)
-        errors = y[:, reach + season :] - y[:, reach : max(origin - season, reach)]
-        change = error_quantiles(errors[:, -self.seasons * season :], task.levels)
+        recent = np.arange(max(origin - self.seasons * season, 0), origin)
+        before = clock.back(recent, clock.week if self.weekly else 1)
+        errors = y[:, recent[before >= 0]] - y[:, before[before >= 0]]
+        change = error_quantiles(errors, task.levels)
         quantiles = np.maximum(point[..., None] + change[:, None, :], 0.0)
         return Prediction(
             mean=point.astype(np.float32), quantiles=np.sort(quantiles, axis=2).astype(np.float32)

@@ -1,6 +1,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from forecast.backtest import head
@@ -69,3 +70,13 @@ def test_on_plain_seasonal_demand_half_of_it_lies_below_the_median(name):
     below = (actual < found.quantiles[:, :, 6]).mean()
     assert 0.35 < below < 0.62
     assert 0.75 < found.mean.sum() / actual.sum() < 1.3
+
+
+@pytest.mark.parametrize("member", ["seasonal_naive", "weekly_naive"])
+def test_days_that_repeat_do_so_when_the_clocks_change(member):
+    """The same local hours every day: there was never a change, so hardly one is expected."""
+    ds = pd.date_range("2025-09-28", "2025-11-04", freq="h", tz="Europe/London", inclusive="left")
+    y = 100 * np.asarray(ds.hour)[None].astype(np.float32)
+    panel = Panel(ids=np.array(["P"], dtype=object), ds=ds.as_unit("us"), y=y, orders=y.copy())
+    ahead = predicted(member, task(panel, 48)).quantiles
+    assert np.abs(ahead[0] - 100 * (np.arange(48) % 24)[:, None]).max() < 5
