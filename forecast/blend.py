@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -34,6 +35,7 @@ class Blend:
     members: tuple[str, ...]
     weights: Array  # float [S, P, M] rows sum to 1
     calibration: Calibration
+    slips: tuple[str, ...] = ()  # in words, fits of the hold-out that hung or failed
 
     def combine(self, predictions: list[Prediction], segment: Array, levels: Array) -> Prediction:
         """Average the members' quantiles; calibrate those of series that are no rare counts."""
@@ -47,11 +49,11 @@ class Blend:
         )
 
     def label(self, segment: int) -> str:
-        """Members with weight, heaviest first, as told to people."""
+        """Members with weight, heaviest first, and what slipped, as told to people."""
         weight = self.weights[segment][self.calibration.part].mean(axis=0)
         order = np.argsort(-weight, kind="stable")
         told = [f"{self.members[k]}:{weight[k]:.1f}" for k in order if weight[k] >= 0.05]
-        return "+".join(told)
+        return "; ".join(["+".join(told), *self.slips])
 
 
 def segments(task: Task) -> Array:
@@ -94,10 +96,13 @@ def learn(task: Task, models: dict[str, Model]) -> Blend:
     past = holdout(task)
     if past is None:
         return Blend(members=names, weights=weights, calibration=calm)
-    told = []
-    for model in models.values():
+    told, slips = [], []
+    for name, model in models.items():
         fitted = model.fit(past)
-        told.append(np.concatenate([fitted.predict(past, o).quantiles for o in past.origins]))
+        found = [fitted.predict(past, origin) for origin in past.origins]
+        told.append(np.concatenate([each.quantiles for each in found]))
+        reasons = Counter(reason for each in found for reason in each.fallbacks.values())
+        slips += [f"{name} {why} in the hold-out ({n} fits)" for why, n in sorted(reasons.items())]
     members = np.stack(told)
     actual = np.concatenate([past.y[past.rows, o : o + past.horizon] for o in past.origins])
     segment = np.tile(segments(past)[past.rows], len(past.origins))
@@ -105,11 +110,11 @@ def learn(task: Task, models: dict[str, Model]) -> Blend:
         weights = _weigh_all(past, actual, members, segment, (part, weights))
     dense = segment >= _DENSE
     if not dense.any():
-        return Blend(members=names, weights=weights, calibration=calm)
+        return Blend(members=names, weights=weights, calibration=calm, slips=tuple(slips))
     mixed = np.einsum("shm,mshq->shq", weights[segment[dense]][:, part], members[:, dense])
     age = np.repeat(np.arange(len(past.origins))[::-1], len(past.rows))[dense]
-    found = calibrate(actual[dense], mixed, task.levels, part=part, age=age)
-    return Blend(members=names, weights=weights, calibration=found)
+    learned = calibrate(actual[dense], mixed, task.levels, part=part, age=age)
+    return Blend(members=names, weights=weights, calibration=learned, slips=tuple(slips))
 
 
 def _weigh_all(

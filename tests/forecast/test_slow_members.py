@@ -4,6 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from forecast.blend import learn
 from forecast.models import MODELS, told
 from forecast.models.decomposed import fit_mstl
 from forecast.models.harmonic import fit_harmonic, fourier
@@ -55,6 +56,25 @@ def test_the_label_of_a_series_tells_the_fallback_of_members_that_count(fallen):
     assert labels[0] == "moody:1.0"
     assert labels[2] == "moody:1.0; moody failed with ZeroDivisionError, seasonal instead"
     np.testing.assert_array_equal(told(label, ["moody"], [found], none), label)
+
+
+class Moody(Seasonal):
+    """One series always hangs."""
+
+    def fit(self, task):
+        return self
+
+    def predict(self, task, origin):
+        found = Seasonal().fit(task).predict(task, origin)
+        return replace(found, fallbacks={0: "hung for more than 3 s"})
+
+
+def test_a_member_that_hung_while_weights_were_learned_is_told_of_every_series():
+    task = prepare(market.panel(n=6, days=40), HORIZON).task
+    blend = learn(task, {"moody": Moody(), "seasonal": Seasonal()})
+    for segment in range(len(blend.weights)):
+        assert "; moody hung for more than 3 s in the hold-out (" in blend.label(segment)
+    assert ";" not in learn(task, {"seasonal": Seasonal()}).label(0)
 
 
 def die(job):
