@@ -8,12 +8,14 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import beside_peers
 import known_inventory
 import known_queues
 import markets
+import others
 import pandas as pd
 import readme
 import replay_speed
@@ -94,18 +96,34 @@ def speed(options: argparse.Namespace) -> None:
     keep(HERE / "queue_peers.csv", frame, ["orders", "channels", "simulator"])
 
 
-def whole(options: argparse.Namespace) -> None:
+def sample(options: argparse.Namespace) -> None:
     """(e) Whole markets: forecast, plan and the days that followed."""
-    folders = [*markets.sample_markets(range(options.markets))]
+    whole(markets.sample_markets(range(options.markets)))
     if options.bench:
-        folders.append(("online_retail", options.bench / "online_retail"))
+        whole([("online_retail", options.bench / "online_retail")])
+
+
+def other(options: argparse.Namespace) -> None:
+    """(f) Whole markets by another generator."""
+    whole(others.other_markets(range(options.others)))
+
+
+def whole(folders: Iterable[tuple[str, Path]]) -> None:
+    """Rows of the markets in these folders."""
     for name, root in folders:
         frame = markets.measure(name, root)
         print(frame.to_string(index=False), flush=True)
         keep(HERE / "markets.csv", frame, ["market", "policy"])
 
 
-PARTS = {"known": known, "small": small, "scale": scale, "speed": speed, "markets": whole}
+PARTS = {
+    "known": known,
+    "small": small,
+    "scale": scale,
+    "speed": speed,
+    "markets": sample,
+    "others": other,
+}
 
 
 def options_of(words: list[str] | None = None) -> argparse.Namespace:
@@ -114,6 +132,7 @@ def options_of(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=4, help="small instances of each kind")
     parser.add_argument("--products", type=int, action="append", help="sizes of part scale")
     parser.add_argument("--markets", type=int, default=5, help="seeds of part markets")
+    parser.add_argument("--others", type=int, default=1, help="seeds of each kind of part others")
     parser.add_argument("--bench", type=Path, help="folder of the public sets, for online_retail")
     parser.add_argument("--no-peers", dest="peers", action="store_false", help="ours alone")
     options = parser.parse_args(words)

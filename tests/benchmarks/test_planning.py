@@ -12,6 +12,8 @@ import pytest
 
 from planning.problem import Plan, lines
 from planning.rules import Limits, violations
+from planning.tables import read_workspace
+from planning.workspace import load_workspace
 
 FOLDER = Path(__file__).resolve().parents[2] / "benchmarks" / "planning"
 sys.path.append(str(FOLDER))
@@ -21,6 +23,7 @@ import instances  # noqa: E402
 import known_inventory  # noqa: E402
 import known_queues  # noqa: E402
 import milp  # noqa: E402
+import others  # noqa: E402
 import readme  # noqa: E402
 import results  # noqa: E402
 import scale  # noqa: E402
@@ -171,3 +174,18 @@ def test_the_readme_shows_the_csvs():
     text = readme.README.read_text(encoding="utf-8")
     shown = text.split(readme.BEGIN)[1].split(readme.END)[0].strip()
     assert shown == readme.markdown()
+
+
+@pytest.mark.parametrize("kind", others.KINDS)
+def test_markets_of_the_other_generator_keep_the_contract(kind, tmp_path):
+    few = replace(others.KINDS[kind], days=9, orders=300)
+    others.make(tmp_path, few, seed=0)
+    told = json.loads((tmp_path / "market.json").read_text(encoding="utf-8"))["as_of"]
+    inputs = read_workspace(load_workspace(tmp_path), pd.Timestamp(told))
+    for table, counts in inputs.counts.items():
+        assert counts.accepted == counts.read, table
+    assert len(inputs.orders) > 1000
+    assert (pd.read_parquet(tmp_path / "future.parquet")["ordered_at"] >= pd.Timestamp(told)).all()
+    others.make(tmp_path / "again", few, seed=0)
+    for file in tmp_path.glob("*.csv"):
+        assert file.read_bytes() == (tmp_path / "again" / file.name).read_bytes()
