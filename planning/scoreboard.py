@@ -185,7 +185,8 @@ def page(scores: Scores) -> str:
     failed = board.loc[board["error"] != "", ["member", "error"]].itertuples(index=False)
     parts += [f"<p>{escape(f'{name} failed: {error}')}</p>" for name, error in failed]
     windows = scores.windows["starts_at"].nunique()
-    told = f"{windows} rolling origins; means over them. The best of each measure is coloured."
+    origins = "One origin" if windows == 1 else f"{windows} rolling origins; means over them"
+    told = f"{origins}. The best of each measure is coloured."
     return pages.page("Leaderboard", told, parts)
 
 
