@@ -262,10 +262,12 @@ def _decide(stage: Stage, seen: Situation, name: str, book: Book, day: tuple[int
     )
 
 
-def _foreseen(stage: Stage, streams: list[Orders], limits: Limits, end: float) -> Orders:
-    """The orders of the horizon; after the last day, unknown, those of the first sampled future."""
+def _foreseen(stage: Stage, streams: list[Orders], limits: Limits, end: float) -> list[Orders]:
+    """The orders of the horizon; after the last day, unknown, those of each sampled future."""
     came = part(stage.orders, limits.as_of, limits.as_of + limits.horizon)
-    return followed(came, part(streams[0], end, np.inf))
+    if limits.as_of + limits.horizon <= end:
+        return [came]
+    return [followed(came, part(future, end, np.inf)) for future in streams]
 
 
 def _rolled(
@@ -290,7 +292,7 @@ def _rolled(
                 aims=aims_of(workspace),
                 history=history,
                 streams=streams,
-                truth=_foreseen(stage, streams, limits, end) if name == FORESIGHT else None,
+                truth=_foreseen(stage, streams, limits, end) if name == FORESIGHT else (),
                 seed=stage.seed,
             )
             books[name] = _decide(stage, seen, name, book, (number, tomorrow.timestamp()))

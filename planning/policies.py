@@ -25,7 +25,7 @@ class Situation:
     aims: Aims
     history: Orders  # before as-of
     streams: Sequence[Orders]  # sampled futures
-    truth: Orders | None  # the orders that will come; for foresight alone
+    truth: Sequence[Orders]  # the orders that will come, each stream as likely; for foresight
     seed: int
 
 
@@ -100,9 +100,9 @@ def _plan(seen: Situation) -> Plan:
 
 
 def _foresight(seen: Situation) -> Plan:
-    if seen.truth is None:
+    if not seen.truth:
         raise ValueError("foresight needs the orders that will come")
-    return solve(seen.market, [seen.truth], seen.limits, seen.aims, seed=seen.seed).plan
+    return solve(seen.market, seen.truth, seen.limits, seen.aims, seed=seen.seed).plan
 
 
 POLICIES: dict[str, Callable[[Situation], Plan]] = {

@@ -55,18 +55,18 @@ def situation(root: Path) -> Situation:
         aims=aims_of(workspace),
         history=orders(order_rows(inputs.orders), sellers.product_ids),
         streams=sampled_futures(workspace, inputs, panel, as_of, seed=0, progress=lambda *_: None),
-        truth=orders(order_rows(came.orders), sellers.product_ids),
+        truth=[orders(order_rows(came.orders), sellers.product_ids)],
         seed=0,
     )
 
 
 def served(seen: Situation, plan: Plan) -> dict[str, float]:
     """Means of FIGURES over the replays."""
-    assert seen.truth is not None
+    (came,) = seen.truth
     runs = [
         replay(
             seen.market,
-            seen.truth,
+            came,
             plan,
             as_of=seen.limits.as_of,
             horizon=seen.limits.horizon,

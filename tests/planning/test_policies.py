@@ -50,7 +50,7 @@ def test_no_policy_breaks_a_rule(name, data):
         aims=AIMS,
         history=earlier(streams[0], 7 * DAY),
         streams=streams,
-        truth=streams[1],
+        truth=[streams[1]],
         seed=0,
     )
     plan = POLICIES[name](seen)
@@ -181,7 +181,7 @@ def test_foresight_needs_the_orders_to_come():
         aims=AIMS,
         history=some_orders([]),
         streams=[some_orders([])],
-        truth=None,
+        truth=(),
         seed=0,
     )
     with pytest.raises(ValueError, match="orders that will come"):
