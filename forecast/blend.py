@@ -109,12 +109,13 @@ def learn(task: Task, models: dict[str, Model]) -> Blend:
     if len(names) > 1:
         weights = _weigh_all(past, actual, members, segment, (part, weights))
     dense = segment >= _DENSE
+    blend = Blend(members=names, weights=weights, calibration=calm, slips=tuple(slips))
     if not dense.any():
-        return Blend(members=names, weights=weights, calibration=calm, slips=tuple(slips))
+        return blend
     mixed = np.einsum("shm,mshq->shq", weights[segment[dense]][:, part], members[:, dense])
     age = np.repeat(np.arange(len(past.origins))[::-1], len(past.rows))[dense]
     learned = calibrate(actual[dense], mixed, task.levels, part=part, age=age)
-    return Blend(members=names, weights=weights, calibration=learned, slips=tuple(slips))
+    return replace(blend, calibration=learned)
 
 
 def _weigh_all(

@@ -33,7 +33,8 @@ def sample_paths(
     horizon, n = task.horizon, len(task.rows)
     starts = _blocks(task, n_paths, rng)
     stand_in = _stand_ins(task, starts, rng)
-    missed = _missed_levels(task, n_paths, rng)
+    normal = ndtri((np.arange(n_paths) + 0.5) / n_paths)  # scores of the ranks
+    missed = _missed_levels(task, normal, rng)
     paths = np.empty((n_paths, n, horizon), dtype=np.float32)
     for first in range(0, n, _CHUNK):
         chunk = slice(first, first + _CHUNK)
@@ -42,21 +43,20 @@ def sample_paths(
         rank = _ranks(np.where(np.isfinite(residuals), residuals, instead), rng)
         lump = task.lump[task.rows[chunk]]
         clear = _clearness(mean[chunk], quantiles[chunk], task.levels, lump)
-        score = ndtri((np.arange(n_paths) + 0.5) / n_paths).astype(np.float32)
-        rank = _places(score[rank.astype(np.intp)] + clear * missed[:, chunk, None])
+        score = normal.astype(np.float32)[rank.astype(np.intp)]
+        rank = _places(score + clear * missed[:, chunk, None])
         u = (rank + rng.random(rank.shape, dtype=np.float32)) / n_paths
         paths[:, chunk] = inverse_cdf(u, mean[chunk], quantiles[chunk], task.levels, lump, shape)
     return paths
 
 
-def _missed_levels(task: Task, n_paths: int, rng: np.random.Generator) -> Array:
+def _missed_levels(task: Task, normal: Array, rng: np.random.Generator) -> Array:
     """float32 [K, n] relative error of each product's level that a path assumes, for its whole."""
     category = task.category[task.rows]
-    score = ndtri((np.arange(n_paths) + 0.5) / n_paths)
-    missed = np.zeros((n_paths, len(task.rows)), dtype=np.float32)
+    missed = np.zeros((len(normal), len(task.rows)), dtype=np.float32)
     groups = np.zeros_like(category), category, np.arange(len(category))
     for size, group in zip(_LASTING, groups, strict=True):
-        drawn = np.tile(score[:, None], (1, int(group.max()) + 1))
+        drawn = np.tile(normal[:, None], (1, int(group.max()) + 1))
         missed += size * rng.permuted(drawn, axis=0)[:, group].astype(np.float32)
     return missed
 

@@ -281,8 +281,8 @@ def solve(
     worst = aims.worst_share
     if worst == 1:
         futures = damped(futures, reactive.delays)
-    batches = Batches(market, futures, limits.committed, worst)
     judge = Simulator(market, first_of(futures, JUDGED_ORDERS), limits.committed, worst)
+    batches = Batches(futures, judge)
     for minute_price in _minute_prices(reactive, futures, aims):
         allocation = grow(
             batches,

@@ -124,7 +124,7 @@ def _with_orders(simulator: Simulator, most: int) -> Simulator:
     few = first_of(simulator.futures, most)
     if len(few) == len(simulator.futures):
         return simulator
-    return Simulator(simulator.market, few, simulator.committed, simulator.worst_share)
+    return simulator.over(few)
 
 
 def _last_floor(path: Sequence[Step]) -> float:
@@ -319,9 +319,7 @@ def _lead_times(given: Study, outcomes: Sequence[Outcome]) -> list[Change]:
     for supplier in _promising(np.where(promise < PROMISED, 0.0, promise), LEAD_TIMES):
         own = market.offer_supplier == supplier
         terms = replace(market, lead_time=np.where(own, market.lead_time / 2, market.lead_time))
-        simulator = Simulator(
-            terms, given.simulator.futures, given.limits.committed, given.aims.worst_share
-        )
+        simulator = given.simulator.over(given.simulator.futures, terms)
         other = given.grown(early[-1], given.limits.working_capital, simulator)[-1].plan
         name = str(market.supplier_ids[supplier])
         changes.append(

@@ -109,6 +109,11 @@ class Simulator:
         quantity = np.concatenate([future.orders.quantity for future in futures])
         self.quantity = quantity[self.order]
 
+    def over(self, futures: Sequence[Future], market: Market | None = None) -> Simulator:
+        """The same for other futures, or under other terms."""
+        terms = self.market if market is None else market
+        return Simulator(terms, futures, self.committed, self.worst_share)
+
     def delay(self, outcomes: Sequence[Outcome]) -> float:
         """Weighted minutes of all orders in the mean over the futures, by what each counts."""
         return float((self._delays(outcomes) * self._emphasis(outcomes)).mean())
@@ -194,17 +199,11 @@ class Simulator:
 class Batches:
     """The futures, where they are many a few at a time: each round looks at the next batch."""
 
-    def __init__(
-        self,
-        market: Market,
-        futures: Sequence[Future],
-        committed: Plan,
-        worst_share: float = 1.0,
-    ) -> None:
+    def __init__(self, futures: Sequence[Future], like: Simulator) -> None:
         orders = sum(len(future.orders) for future in futures)
         share = 1.0 if orders <= WHOLE_ORDERS else BATCH_ORDERS / orders
         size = max(int(share * len(futures)), FEWEST)
-        self.market, self.committed, self.worst_share = market, committed, worst_share
+        self.like = like
         self.parts = [futures[first : first + size] for first in range(0, len(futures), size)]
         self.kept: dict[int, Simulator] = {}
 
@@ -216,7 +215,5 @@ class Batches:
         if number not in self.kept:
             if sum(len(batch.at) for batch in self.kept.values()) > KEPT_ORDERS:
                 self.kept.clear()
-            self.kept[number] = Simulator(
-                self.market, self.parts[number], self.committed, self.worst_share
-            )
+            self.kept[number] = self.like.over(self.parts[number])
         return self.kept[number]
