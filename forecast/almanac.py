@@ -15,6 +15,7 @@ FAR = -99  # days to a festival that is not near
 WORKDAY_LIKE = 2  # a make-up workday has the shape of a Wednesday
 _PAY_DAYS = (1, 2, 5, 10, 15, 20, 25)  # days of the month that may well differ from the rest
 _SHOPPING = ((6, 18), (11, 11), (12, 12))  # month and day of China's shopping festivals
+_LIKELY, _UNLIKELY = 0.3, 0.05  # chances that a day of the calendar differs from the rest
 _RUN_UP = 7  # days before a shopping festival that may differ
 _PAD = 10  # days looked at on both sides, for breaks and eves that the dates cut
 _ESTIMATED = "(estimated)"  # in the name of a holiday that follows a moon not yet seen
@@ -25,7 +26,8 @@ class Days:
     """What the calendar knows of each of D days: a basis for effects, and features."""
 
     basis: Array  # float [D, P] columns of 0 and 1
-    prior: Array  # float [P] standard deviation of a column's effect, in logarithms; its mean is 0
+    size: Array  # float [P] standard deviation of a column's effect, in logarithms, if it matters
+    chance: Array  # float [P] that it matters
     month_day: Array  # int [D] 1 … 31, 0 = no calendar
     month_left: Array  # int [D] days to the end of the month
     holiday: Array  # int [D] 1 holiday, −1 make-up workday, 0 neither
@@ -39,7 +41,8 @@ def no_days(n: int) -> Days:
     none = np.zeros(n, dtype=int)
     return Days(
         basis=np.zeros((n, 0)),
-        prior=np.zeros(0),
+        size=np.zeros(0),
+        chance=np.zeros(0),
         month_day=none,
         month_left=none,
         holiday=none,
@@ -56,12 +59,13 @@ def days_on(dates: pd.DatetimeIndex, *, country: str | None, told: Array) -> Day
     shopping = shopping_offsets(wide) if country == "CN" else {}
     month_day = np.asarray(wide.day)
     month_left = np.asarray(wide.days_in_month) - month_day
-    basis, prior = _basis(month_day, month_left, holiday, festival, shopping)
+    basis, size, chance = _basis(month_day, month_left, holiday, festival, shopping)
     inner = slice(_PAD, -_PAD)
     years = set(dates.year)
     return Days(
         basis=basis[inner],
-        prior=prior,
+        size=size,
+        chance=chance,
         month_day=month_day[inner],
         month_left=month_left[inner],
         holiday=holiday[inner],
@@ -85,26 +89,30 @@ def shopping_offsets(dates: pd.DatetimeIndex) -> dict[str, Array]:
 
 def _basis(
     month_day: Array, month_left: Array, holiday: Array, festival: Array, shopping: dict[str, Array]
-) -> tuple[Array, Array]:
+) -> tuple[Array, Array, Array]:
+    """Columns [D, P], the size [P] of their effects where there are any, the chance [P] of that."""
     sale = np.zeros(len(month_day), dtype=bool)
     for since in shopping.values():
         sale |= since == 0
     columns = [(month_day == k) & ~sale for k in range(1, 32)]
     columns += [month_left == k for k in range(3)]
-    prior = [0.3 if k in _PAY_DAYS else 0.2 for k in range(1, 32)] + [0.3, 0.15, 0.1]
+    size = [0.6 if k in _PAY_DAYS else 0.4 for k in range(1, 32)] + [0.6, 0.3, 0.2]
+    chance = [_LIKELY if k in _PAY_DAYS else _UNLIKELY for k in range(1, 32)]
+    chance += [_LIKELY, _UNLIKELY, _UNLIKELY]
     off = holiday > 0
     eve = np.append(off[1:] & ~off[:-1], False)
     columns += [off, holiday < 0, eve]
-    prior += [0.3, 0.2, 0.2]
+    size += [0.6, 0.4, 0.4]
     for low, high in ((-14, -8), (-7, -4), (-3, -1), (0, 2), (3, 6), (7, 14)):
         columns.append((festival >= low) & (festival <= high))
-        prior.append(0.4)
-    for low, high, own, shared in ((0, 0, 0.5, 0.2), (-1, -1, 0.4, 0.15), (-_RUN_UP, -2, 0.2, 0.1)):
+        size.append(0.8)
+    for low, high, own, shared in ((0, 0, 1.0, 0.4), (-1, -1, 0.8, 0.3), (-_RUN_UP, -2, 0.4, 0.2)):
         each = [(since >= low) & (since <= high) for since in shopping.values()]
         if each:  # what one festival shows holds a little for the others
             columns += [*each, np.any(each, axis=0)]
-            prior += [own] * len(each) + [shared]
-    return np.stack(columns, axis=1).astype(np.float64), np.asarray(prior)
+            size += [own] * len(each) + [shared]
+    chance += [_LIKELY] * (len(columns) - len(chance))
+    return np.stack(columns, axis=1).astype(np.float64), np.asarray(size), np.asarray(chance)
 
 
 def _public(

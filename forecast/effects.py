@@ -8,6 +8,7 @@ import numpy as np
 
 from forecast.calendars import Clock, Days, Events
 from forecast.demand import Array
+from forecast.sparse import sparse_effects
 
 AGES = np.array([0, 1, 2, 3, 4, 6, 8, 12, 18, 24, 36, 48, 72])  # hours since an event's start
 _BORROW = 5.0  # strength of the category's effect against a product's own
@@ -44,7 +45,7 @@ def learn_effects(
     """Effects seen in `y` [N, T]; nothing after its last bucket is used.
 
     Categories' daily sums over products without an event that day, against a running median, give
-    the calendar's effects by Bayesian ridge (all products first, then each category's difference).
+    the calendar's effects (`sparse_effects`: all products first, then each category's difference).
     The units of event buckets against what calendar, week and level alone expect give the events',
     by hours since the start, each product's shrunk to its category's, that to all products', that
     to what events of any name of the kind do.
@@ -106,9 +107,9 @@ def _calendar(y: Array, clock: Clock, days: Days, category: Array) -> tuple[Arra
     share = _weekday_share(grouped, weekday_of, clock.week, share_all)
     effect = np.zeros((n_groups, n_dates))
     if days.basis.shape[1]:
-        common = _ridge(pooled / share_all[:, weekday_of], days.basis, days.prior)
+        common = _day_effects(pooled / share_all[:, weekday_of], days)
         left = grouped / share[:, weekday_of] / np.exp(common)
-        effect = common + _ridge(left, days.basis, days.prior / 2)
+        effect = common + _day_effects(left, days, part=0.5)
     return np.exp(np.clip(effect, -2.0, 2.0)), share
 
 
@@ -185,22 +186,14 @@ def _weekday_share(relative: Array, weekday: Array, week: int, prior: Array) -> 
     return np.asarray(share / share.mean(axis=1, keepdims=True))
 
 
-def _ridge(ratio: Array, basis: Array, prior: Array) -> Array:
-    """[C, D] ratios -> [C, D] posterior mean of the logarithm's effects, also for future days."""
-    effect = np.zeros((len(ratio), len(basis)))
-    for g, row in enumerate(ratio):
-        seen = np.isfinite(row) & (row > 0)
-        if seen.sum() < 14:
-            continue
-        target = np.log(np.clip(row[seen], 0.05, 20.0))
-        middle = np.median(target)
-        noise = max(1.4826 * float(np.median(np.abs(target - middle))), 0.03)
-        x = basis[seen]
-        weight = 1.0 / (1.0 + ((target - middle) / (8 * noise)) ** 2)  # a freak day teaches less
-        precision = (x * weight[:, None]).T @ x / noise**2 + np.diag(1 / prior**2)
-        beta = np.linalg.solve(precision, (x * weight[:, None]).T @ (target - middle) / noise**2)
-        effect[g] = basis @ beta
-    return settled(effect)
+def _day_effects(ratio: Array, days: Days, part: float = 1.0) -> Array:
+    """[C, D] ratios -> [C, D] logarithm of the calendar's effects, also for future days.
+
+    `part` of the effects' usual size is expected.
+    """
+    told = np.log(np.clip(np.where(ratio > 0, ratio, np.nan), 0.05, 20.0))
+    found = sparse_effects(told, days.basis, part * days.size, days.chance)
+    return settled(np.einsum("cp,dp->cd", found, days.basis))
 
 
 def settled(x: Array) -> Array:
