@@ -9,6 +9,7 @@ import numpy as np
 
 from forecast.calibrate import Calibration, calibrate, neutral
 from forecast.demand import Array
+from forecast.effects import learn_effects
 from forecast.features import Task
 from forecast.metrics import crps, mase_scale
 from forecast.models import Model, Prediction
@@ -66,7 +67,11 @@ def segments(task: Task) -> Array:
 
 
 def holdout(task: Task) -> Task | None:
-    """The task from earlier origins and some of its series; None when the past is too short."""
+    """The task from earlier origins and some of its series; None when the past is too short.
+
+    Its effects are learned before the first of these origins: with those that have seen the days to
+    come, members would look better than they are.
+    """
     n, length = task.y.shape
     clock = task.clock
     wanted = 3 if n >= 50 else 6 if n >= 5 else 10
@@ -83,7 +88,15 @@ def holdout(task: Task) -> Task | None:
     if len(rows) > _MOST_ROWS:
         by_size = rows[np.argsort(-np.nansum(task.y[rows], axis=1), kind="stable")]
         rows = np.sort(by_size[:: -(-len(rows) // _MOST_ROWS)])
-    return replace(task, origins=tuple(origins), rows=rows, effort=_EFFORT)
+    effects = learn_effects(
+        task.y[:, : origins[0]],
+        clock=task.clock,
+        days=task.days,
+        events=task.events,
+        category=task.category,
+        lump=task.lump,
+    )
+    return replace(task, origins=tuple(origins), rows=rows, effort=_EFFORT, effects=effects)
 
 
 def learn(task: Task, models: dict[str, Model]) -> Blend:

@@ -134,7 +134,7 @@ def _shape(y: Array, clock: Clock, calendar: Array, category: Array) -> Array:
     )
     everyone = np.where(everyone > 0, everyone, np.tile(slot, clock.week))
     shape = np.stack(
-        [_by_place(t, u, place, size, everyone, 1.0) for t, u in zip(told, usual, strict=True)]
+        [_by_place(t, u, place, size, everyone, 3.0) for t, u in zip(told, usual, strict=True)]
     ).reshape(len(calendar), clock.week, clock.day)
     return np.asarray(shape / np.maximum(shape.mean(axis=(1, 2), keepdims=True), 1e-9))
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from forecast.demand import Array
 
-_SPIKE = 0.03  # standard deviation of an effect that doesn't matter
+_SPIKE = 0.01  # standard deviation of an effect that doesn't matter
 _FEWEST = 14  # observed days without which nothing is learned
 _STEPS = 4  # of finding errors and fitting anew
 _SWEEPS = 20  # over the columns, at most
