@@ -42,7 +42,7 @@ def past_instants(at: Array, origin: float, bucket: float) -> Instants:
     """Instants [M] of past orders, in buckets of `bucket` seconds that one at `origin` begins."""
     number = np.floor((at - origin) / bucket)
     _, place, count = np.unique(number, return_inverse=True, return_counts=True)
-    offset = at - origin - number * bucket
+    offset = np.clip(at - origin - number * bucket, 0, bucket)  # rounding may go beyond
     order = np.lexsort((offset, place, count[place]))
     return Instants(offset[order], np.append(0, np.cumsum(np.sort(count))))
 
