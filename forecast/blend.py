@@ -90,7 +90,7 @@ def holdout(task: Task) -> Task | None:
         rows = np.sort(by_size[:: -(-len(rows) // _MOST_ROWS)])
     effects = learn_effects(
         task.y[:, : origins[0]],
-        clock=task.clock,
+        clock=clock,
         days=task.days,
         events=task.events,
         category=task.category,

@@ -49,10 +49,9 @@ def _fitted(y: Array, columns: Array, slab: Array, chance: Array) -> Array:
         linger = _lingering(left, seen, follows) if step else np.zeros(len(y))
         before = linger[:, None] * follows  # share of the day before's that each day has
         alone = np.where(follows, 1.0, np.sqrt(1 - linger[:, None] ** 2)) * seen
-        x = alone[..., None] * columns
-        x[:, 1:] -= before[:, 1:, None] * columns[:-1]
-        fresh = _against_yesterday(told, alone, before)
-        error = _against_yesterday(left, alone, before)
+        x = _against_yesterday(columns[None], alone, before)
+        fresh = _against_yesterday(told[..., None], alone, before)[..., 0]
+        error = fresh - np.einsum("cdp,cp->cd", x, effect)
         noise = np.maximum(_spread(error, seen), _NOISE)
         weight = seen / (1 + (error / (_FREAK * noise)) ** 2) / noise**2
         gram = np.einsum("cdp,cdq->cpq", weight[..., None] * x, x)
@@ -62,9 +61,9 @@ def _fitted(y: Array, columns: Array, slab: Array, chance: Array) -> Array:
 
 
 def _against_yesterday(x: Array, alone: Array, before: Array) -> Array:
-    """[C, D] what is new each day."""
-    fresh = alone * x
-    fresh[:, 1:] -= before[:, 1:] * x[:, :-1]
+    """[C, D, K] what is new each day of K columns: each series' own, or [1, D, K] for all."""
+    fresh = alone[..., None] * x
+    fresh[:, 1:] -= before[:, 1:, None] * x[:, :-1]
     return fresh
 
 
