@@ -264,7 +264,6 @@ class Allocation:
         The number of blocks added, and the gain per money of the last one.
         """
         market = self.market
-        spent = self.money()
         rows, last = _add_blocks(
             blocks,
             self.units,
@@ -274,12 +273,16 @@ class Allocation:
             market.offer_supplier,
             market.unit_cost,
             self.tiers,
-            Purse(self.supplier_cap, self.share, spent, self.limits.working_capital),
+            self.purse(),
             money,
             strict,
         )
         self.added = np.concatenate([self.added, blocks[rows]])
         return len(rows), float(last)
+
+    def purse(self) -> Purse:
+        """What may be spent, and what is."""
+        return Purse(self.supplier_cap, self.share, self.money(), self.limits.working_capital)
 
     def mean_return(self) -> float:
         """Gain per money of all blocks so far."""

@@ -17,6 +17,7 @@ import numpy as np
 
 from planning.allocation import Allocation, Step
 from planning.bound import cost_bound
+from planning.exchange import exchange
 from planning.expectation import Aims, Expectation, expect
 from planning.polish import polish
 from planning.pricing import Price, Unserved, price_blocks
@@ -164,17 +165,20 @@ def grow(
         if polish(allocation, judge, minute_price):
             rounds(allocation)
         if not allocation.over_share():
-            return allocation
+            break
         tried.append(allocation)
         money = allocation.money()
         total = float(money.sum()) * SHARE_ROOM
         over = np.clip(money / np.maximum(share * money.sum(), 1e-9) - 1, -1, 1)
         step = allocation.mean_return() / np.sqrt(number + 1)
         dearer = np.maximum(dearer + step * over, 0.0)
-    allocation = max(tried, key=Allocation.within_shares)
-    allocation.keep_shares()
-    rounds(allocation, strict=True)  # the money set free goes where every share holds
-    allocation.keep_shares()
+    else:
+        allocation = max(tried, key=Allocation.within_shares)
+        allocation.keep_shares()
+        rounds(allocation, strict=True)  # the money set free goes where every share holds
+        allocation.keep_shares()
+    if previous is None:
+        exchange(allocation, judge, minute_price)
     return allocation
 
 

@@ -41,7 +41,7 @@ def _occupy(free: Array, first: int, size: int, until: float) -> None:
 
 
 @numba.njit(cache=True, nogil=True)
-def _take(
+def take(
     left: Array, since: Array, until: Array, head: Array, product: int, end: int, t: float, q: int
 ) -> bool:
     """Take q ready units of the product, earliest expiry first; False when there are too few."""
@@ -91,7 +91,7 @@ def _serve(
     head = lot_starts[:-1].copy()
     for order in range(len(at)):
         t, p, q = at[order], product[order], quantity[order]
-        if _take(left, since, until, head, p, lot_starts[p + 1], t, q):
+        if take(left, since, until, head, p, lot_starts[p + 1], t, q):
             minutes[order] = READY_SECONDS / 60
             source[order] = FROM_READY
             continue
