@@ -29,11 +29,12 @@ from planning.problem import Array
 from planning.simulate import Simulator
 from planning.spot import take
 
-MOST_WORK = 50_000  # products × orders of all futures of a market that is small
+MOST_WORK = 30_000  # products × orders of all futures of a market that is small
 MOST_TRIALS = 20_000  # sets of lines tried for a product in one search
 SWEEPS = 5  # at most, until nothing is found
-ENOUGH = 1e-5  # of what a plan costs: a sweep that saves less is the last
+ENOUGH = 1e-4  # of what a plan costs: a sweep that saves less is the last
 KEPT = (0.0, 0.5)  # of a product's lines, while the others are searched
+HOPELESS = 1.01  # a plan that costs so many times the best is not searched on
 DEAREST = 3.0  # price of a unit of money, in mean returns, that is above any worth paying
 PRICES = 8  # of money, tried by halving
 CHANGE = 0.01  # of the working capital: a plan that leaves less spends all of it
@@ -254,7 +255,8 @@ class Exchange:
         held, cost = self.allocation.units, self.cost
         self.allocation.units, self.cost = units, self._cost(units)
         self._search(first)
-        self._search(self.products)
+        if self.cost < HOPELESS * cost:
+            self._search(self.products)
         if self.cost >= cost:
             self.allocation.units, self.cost = held, cost
 

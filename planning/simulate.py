@@ -16,6 +16,7 @@ from planning.spot import SpotMarket, service_noise
 EXTREME = 2.0  # a future with more delay than this many times the median is damped to it
 WHOLE_ORDERS = 6_000_000  # of futures that a round of growth looks at all together
 BATCH_ORDERS, FEWEST = 2_000_000, 4  # of a batch otherwise, and the least futures in it
+FEW_ORDERS = 20_000  # served sooner than threads start
 KEPT_ORDERS = 20_000_000  # of batches that stay laid out for the next time
 
 
@@ -150,6 +151,8 @@ class Simulator:
     def serve(self, plan: Plan) -> list[Outcome]:
         """One outcome a future."""
         every = plan.joined(self.committed)
+        if len(self.at) < FEW_ORDERS:
+            return [self._serve(every, future) for future in self.futures]
         with ThreadPoolExecutor(THREADS) as pool:
             return list(pool.map(lambda future: self._serve(every, future), self.futures))
 

@@ -103,7 +103,12 @@ def test_a_line_in_the_jam_spares_more_than_one_outside_it():
     calm = np.linspace(60, 500, 60)
     rng = np.random.default_rng(0)
     orders = some_orders(np.concatenate([calm, np.sort(rng.uniform(600, 720, 200))]))
-    market = jammed(direct=np.array([True]), unit_cost=np.array([10.0]), lead_time=np.zeros(1))
+    market = jammed(
+        direct=np.array([True]),
+        unit_cost=np.array([10.0]),
+        lead_time=np.zeros(1),
+        max_units_per_hour=np.array([30.0]),
+    )
     solution, details = told(market, [orders], money=1500.0)
     jammed_hour = solution.plan.available_from >= solution.starts[10]
     rate = details["minutes_per_1000"].to_numpy()
