@@ -23,11 +23,20 @@ def ciw(at: np.ndarray, service: np.ndarray, channels: int) -> tuple[np.ndarray,
         def sample(self, t=None, ind=None):  # noqa: ARG002
             return minutes[ind.id_number - 1]
 
+    class Gaps(library.dists.Distribution):
+        """Each once; Ciw's own copies an iterator, which Python 3.12 warns of."""
+
+        taken = 0
+
+        def sample(self, t=None, ind=None):  # noqa: ARG002
+            self.taken += 1
+            return gaps[self.taken - 1]
+
     minutes = service.tolist()
     gaps = np.append(np.diff(at, prepend=0.0), FAR).tolist()
     started = time.perf_counter()
     network = library.create_network(
-        arrival_distributions=[library.dists.Sequential(gaps)],
+        arrival_distributions=[Gaps()],
         service_distributions=[Given()],
         number_of_servers=[channels],
     )

@@ -20,11 +20,22 @@ class Given(ciw.dists.Distribution):
         return self.minutes[ind.id_number - 1]
 
 
+class Gaps(ciw.dists.Distribution):
+    """Minutes between arrivals, each once; Ciw's own copies an iterator, which Python warns of."""
+
+    def __init__(self, minutes):
+        self.minutes, self.taken = minutes, 0
+
+    def sample(self, t=None, ind=None):
+        self.taken += 1
+        return self.minutes[self.taken - 1]
+
+
 def ciw_waits(at, service, channels):
     """Minutes [M] that orders at minutes `at` wait for one of the channels, by Ciw."""
     gaps = np.append(np.diff(at, prepend=0.0), FAR)
     network = ciw.create_network(
-        arrival_distributions=[ciw.dists.Sequential(gaps.tolist())],
+        arrival_distributions=[Gaps(gaps.tolist())],
         service_distributions=[Given(service.tolist())],
         number_of_servers=[channels],
     )
