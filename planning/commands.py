@@ -28,6 +28,8 @@ from planning.workspace import ConfigError, load_workspace, parse_as_of
 
 Said = dict[str, Any]
 
+FIGURES = "plotly_mimetype+notebook"  # how notebooks keep figures: for JupyterLab, and for HTML
+
 
 def _now() -> pd.Timestamp:
     return pd.Timestamp.now(tz="UTC").floor("s")
@@ -327,7 +329,8 @@ def lab(arguments: argparse.Namespace) -> Said:
             "lab needs JupyterLab and the notebooks: get the source tree and install its 'lab' "
             "extra there (`make setup` does)"
         )
-    environment = {**os.environ, "PEAKAHEAD_WORKSPACE": str(workspace.root.resolve())}
+    environment = {"PLOTLY_RENDERER": FIGURES, **os.environ}
+    environment["PEAKAHEAD_WORKSPACE"] = str(workspace.root.resolve())
     command = [sys.executable, "-m", "jupyterlab", "--notebook-dir", str(folder)]
     code = subprocess.run(command, env=environment, check=False).returncode  # noqa: S603
     if code:

@@ -6,7 +6,9 @@ from pathlib import Path
 import nbformat
 import pytest
 from nbclient import NotebookClient
+from nbconvert import HTMLExporter
 
+from planning.commands import FIGURES
 from planning.market import make_market
 
 FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
@@ -39,7 +41,7 @@ def workspace(tmp_path_factory):
 def kernel_environment(workspace, tmp_path, monkeypatch):
     """A kernel that sees the market and nothing of the user's own settings."""
     monkeypatch.setenv("PEAKAHEAD_WORKSPACE", str(workspace))
-    monkeypatch.setenv("PLOTLY_RENDERER", "plotly_mimetype")
+    monkeypatch.setenv("PLOTLY_RENDERER", FIGURES)
     monkeypatch.setenv("OMP_WAIT_POLICY", "PASSIVE")
     monkeypatch.setenv("JUPYTER_CONFIG_DIR", str(tmp_path / "jupyter"))
     monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path / "jupyter-data"))
@@ -82,3 +84,6 @@ def test_a_notebook_runs_and_shows_figures(path, kernel_environment):
     figures = [output.data[FIGURE] for output in outputs if FIGURE in output.get("data", {})]
     assert len(figures) >= 3
     assert all(figure["data"] for figure in figures)
+    page, _ = HTMLExporter().from_notebook_node(notebook)
+    assert page.count("Plotly.newPlot(") == len(figures)
+    assert 'src="https://cdn.plot.ly' not in page

@@ -285,8 +285,13 @@ def test_lab_opens_the_notebooks_on_the_workspace(finished, monkeypatch):
         return subprocess.CompletedProcess(command, 0)
 
     monkeypatch.setattr(commands.subprocess, "run", opened)
+    monkeypatch.delenv("PLOTLY_RENDERER", raising=False)
     assert call("lab", "-w", finished.root).code == 0
     assert seen["env"]["PEAKAHEAD_WORKSPACE"] == str(finished.root)
+    assert seen["env"]["PLOTLY_RENDERER"] == commands.FIGURES
+    monkeypatch.setenv("PLOTLY_RENDERER", "png")
+    assert call("lab", "-w", finished.root).code == 0
+    assert seen["env"]["PLOTLY_RENDERER"] == "png"
     assert list(Path(seen["command"][-1]).glob("*.ipynb"))
     monkeypatch.setattr(commands.importlib.util, "find_spec", lambda _: None)
     answer = call("lab", "-w", finished.root)
