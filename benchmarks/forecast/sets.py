@@ -107,8 +107,8 @@ def _market(path: Path) -> Set:
     as_of = pd.Timestamp(json.loads((path / "market.json").read_text())["as_of"])
     columns = ["product_id", "ordered_at", "quantity", "status"]
     past = pd.read_parquet(path / "orders.parquet")[columns]
-    later = pd.read_parquet(path / "future.parquet")
-    log = pd.concat([past, later.assign(status="delivered")[columns]], ignore_index=True)
+    later = pd.read_parquet(path / "future.parquet")[columns]
+    log = pd.concat([past, later], ignore_index=True)
     log["ordered_at"] = pd.to_datetime(log["ordered_at"], utc=True)
     products = _table(path / "products.csv", zone, ["launched_at"])
     events = _table(path / "events.csv", zone, ["starts_at", "ends_at"])
