@@ -188,9 +188,14 @@ def improve(
         while move < count:
             row, column = int(moves[move, 1]), int(moves[move, 2])
             own, other = held[place, slot], held[row, column]
+            same = moves[move, 0] == own and moves[move, 3] == other
             held[row, column], held[place, slot] = moves[move, 3], moves[move, 0]
             move += 1
-            if held[place, slot] >= 0 and _fits(terms, product, held, room, supplier, purse):
+            if (
+                not same
+                and held[place, slot] >= 0
+                and _fits(terms, product, held, room, supplier, purse)
+            ):
                 worth = _worth(unserved, slots, terms, fill, product, held)
                 tried += 1
                 if worth > best + 1e-9 * abs(best):
