@@ -13,7 +13,7 @@ from forecast.demand import Array
 from forecast.effects import event_factors
 from forecast.features import Past, Task, ordinary, past_of
 from forecast.models import Fitted
-from forecast.models.boosted import BoostedFit
+from forecast.models.corrected import CorrectedFit
 from forecast.models.ridge import RidgeFit, Weights
 from forecast.models.seasonal import SeasonalFit, SeasonalNaive
 from forecast.tasks import Prepared
@@ -272,14 +272,14 @@ def _rule_of(view: _View, name: str, fitted: Fitted, task: Task) -> Rule:
         case RidgeFit():
             expected = fitted.weights.expected(view.task, view.past)[0, at]
             return view.rule(expected, name, fitted.weights)
-        case BoostedFit():
-            return _boosted(view, name, fitted)
+        case CorrectedFit():
+            return _corrected(view, name, fitted)
     place = int(np.flatnonzero(task.rows == view.past.rows[0])[0])
     return view.rule(fitted.predict(task, origin).mean[place, at].astype(float), name)
 
 
-def _boosted(view: _View, name: str, fitted: BoostedFit) -> Rule:
-    """The simpler rule × what trees make of each family of features."""
+def _corrected(view: _View, name: str, fitted: CorrectedFit) -> Rule:
+    """The simpler rule × what was learned of each family of features."""
     simple, found = fitted.reasons(view.task, view.past)
     source = "last day" if fitted.weights is None else "ridge"
     rule = view.rule(simple[0, view.at], source, fitted.weights)

@@ -25,6 +25,7 @@ DEFAULT_MEMBERS = (
     "intermittent",
     "lightgbm",
     "lightgbm_daily",
+    "network",
 )
 
 

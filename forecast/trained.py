@@ -14,8 +14,9 @@ from forecast.columns import design
 from forecast.demand import Array, Panel
 from forecast.features import Task, ordinary, past_of, spread
 from forecast.models import Fitted, Model
-from forecast.models.boosted import BoostedFit
+from forecast.models.corrected import CorrectedFit
 from forecast.models.intermittent import IntermittentFit, Pools
+from forecast.models.network import Network, Scaling
 from forecast.models.residuals import Counts
 from forecast.models.ridge import RidgeFit, Weights
 from forecast.models.seasonal import SeasonalFit, SeasonalNaive
@@ -85,13 +86,15 @@ class Trained:
 PARTS: dict[type, dict[str, int]] = {
     Basis: {},
     Blend: {},
-    BoostedFit: {},
     Calibration: {},
+    CorrectedFit: {},
     Counts: {},
     IntermittentFit: {},
     Largest: {},
+    Network: {},
     Pools: {},
     RidgeFit: {"errors": 0},
+    Scaling: {},
     SeasonalFit: {"errors": 0},
     SeasonalNaive: {},
     Trained: {},

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from forecast.models.additive import Additive
-from forecast.models.boosted import Boosted
+from forecast.models.corrected import Corrected
 from forecast.models.decomposed import Decomposed
 from forecast.models.exponential import Exponential
 from forecast.models.harmonic import Harmonic
@@ -20,8 +20,9 @@ MODELS: dict[str, Callable[[], Model]] = {
     "seasonal": Seasonal,
     "ridge": Ridge,
     "intermittent": Intermittent,
-    "lightgbm": Boosted,
-    "lightgbm_daily": lambda: Boosted(daily=True),
+    "lightgbm": Corrected,
+    "lightgbm_daily": lambda: Corrected(daily=True),
+    "network": lambda: Corrected(learner="network"),
     "statsmodels": Exponential,
     "mstl": Decomposed,
     "harmonic": Harmonic,

@@ -2,49 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from forecast.demand import Array
+from forecast.models.sample import CLIP, LEAST, SIDES, Quantiles, Sample, around, workers
 
-SIDES = (0.05, 0.25, 0.75, 0.95)  # levels beside the median for which trees are grown
-_CLIP = 30.0  # standardised errors beyond are as bad as this
-_FEW = 0.5  # orders a bucket below which quantiles come from pools of counts alone
 _ROUNDS, _SIDE_ROUNDS, _MEAN_ROUNDS = 280, 160, 100
-_LEAST = 500  # rows that trees need
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sample:
-    """S training rows."""
-
-    names: tuple[str, ...]
-    x: Array  # float32 [S, F]
-    error: Array  # [S] (units − expected) / spread
-    ratio: Array  # [S] the same on a logarithmic scale
-    actual: Array  # [S] units
-    expected: Array  # [S] units by the simpler rule
-    lump: Array  # [S]
-    level: Array  # [S]
-
-    @classmethod
-    def joined(cls, parts: list[Sample]) -> Sample:
-        """All parts in one."""
-        arrays = {
-            field.name: np.concatenate([getattr(part, field.name) for part in parts])
-            for field in fields(cls)
-            if field.name != "names"
-        }
-        return cls(names=parts[0].names, **arrays)
-
-    @property
-    def rate(self) -> Array:
-        """[S] expected orders a bucket, inf for series that are no counts."""
-        return np.where(self.lump > 0, self.expected / np.maximum(self.lump, 1e-9), np.inf)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,16 +34,14 @@ class Trees:
         """
         return np.asarray(self.mean.predict(x, pred_contrib=True, num_threads=1))
 
-    def medians(self, x: Array) -> list[Array]:
-        """Standardised errors [S] on both scales."""
-        return [booster.predict(x, num_threads=1) for booster in self.median]
-
-    def sides_around(self, x: Array, middle: Array) -> Array:
-        """[S, 5] distances of the quantiles from the median, itself 0; ascending."""
-        found = [booster.predict(x, num_threads=1) - middle for booster in self.sides]
-        low = np.minimum(np.stack(found[:2], axis=1), 0)
-        high = np.maximum(np.stack(found[2:], axis=1), 0)
-        return np.sort(np.concatenate([low, np.zeros((len(x), 1)), high], axis=1), axis=1)
+    def quantiles(self, x: Array) -> Quantiles | None:
+        """Standardised errors; None where the trees for them are missing."""
+        if not self.median:
+            return None
+        linear, log = (booster.predict(x, num_threads=1) for booster in self.median)
+        found = [booster.predict(x, num_threads=1) - linear for booster in self.sides]
+        low, high = np.stack(found[:2], axis=1), np.stack(found[2:], axis=1)
+        return Quantiles(linear, log, around(low, high))
 
 
 def grow(sample: Sample, *, seed: int) -> Trees:
@@ -91,8 +56,8 @@ def grow(sample: Sample, *, seed: int) -> Trees:
     fine = settings | {"num_leaves": 63, "learning_rate": 0.06, "objective": "quantile"}
     jobs = [(settings | {"objective": "poisson", "poisson_max_delta_step": 0.3}, _MEAN_ROUNDS)]
     data = [_mean_data(sample, settings)]
-    dense = np.flatnonzero(sample.rate > _FEW)
-    if len(dense) >= _LEAST:
+    dense = np.flatnonzero(sample.dense)
+    if len(dense) >= LEAST:
         linear = _data(sample, dense, sample.error, settings)
         log = _data(sample, dense, sample.ratio, settings)
         jobs += [(fine, _ROUNDS), (fine | {"seed": settings["seed"] + 1}, _ROUNDS)]
@@ -114,7 +79,7 @@ def _data(sample: Sample, rows: Array, label: Array, settings: dict[str, Any]) -
 
     return lgb.Dataset(
         sample.x[rows],
-        label=np.clip(label[rows], -_CLIP, _CLIP),
+        label=np.clip(label[rows], -CLIP, CLIP),
         categorical_feature=_categorical(sample),
         params=settings,
     ).construct()
@@ -124,7 +89,7 @@ def _mean_data(sample: Sample, settings: dict[str, Any]) -> Any:
     """Units of usual orders, or of the level, on top of the simpler rule's."""
     import lightgbm as lgb
 
-    unit = np.where(sample.lump > 0, sample.lump, sample.level)
+    unit = sample.unit
     usual = np.maximum(sample.expected / unit, 1e-6)
     return lgb.Dataset(
         sample.x,
@@ -138,11 +103,6 @@ def _mean_data(sample: Sample, settings: dict[str, Any]) -> Any:
 
 def _categorical(sample: Sample) -> list[int]:
     return [k for k, name in enumerate(sample.names) if name == "category"]
-
-
-def workers() -> int:
-    """Threads to use."""
-    return min(len(os.sched_getaffinity(0)), 4)
 
 
 def _settings(n: int, seed: int) -> dict[str, Any]:

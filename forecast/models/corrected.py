@@ -1,7 +1,8 @@
-"""Global gradient-boosted trees (LightGBM): what simpler rules get wrong, learned from all."""
+"""What a simpler forecast gets wrong, learned from the errors of all series at once."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -11,73 +12,57 @@ from forecast.columns import design, slopes
 from forecast.demand import Array
 from forecast.features import Past, Task, ordinary, past_of, same_time, spread
 from forecast.models.model import Prediction
+from forecast.models.network import train
 from forecast.models.residuals import Counts, mixed, poisson_counts, pool_counts
 from forecast.models.ridge import Crossed, Weights, crossed_weights, past_origins
+from forecast.models.sample import LEAST, SIDES, Learned, Sample, workers
 from forecast.models.seasonal import Seasonal, SeasonalFit
-from forecast.models.trees import SIDES, Sample, Trees, grow, workers
+from forecast.models.trees import grow
 
 _CHUNK = 500  # series predicted at a time
 _FLOOR = 0.02  # of the level, added before taking logarithms
 _ORIGINS = (90, 400)  # past origins: kept when rows are too many, looked at
+_LEARNERS: dict[str, tuple[Callable[..., Learned], int]] = {  # with the training rows at most
+    "trees": (grow, 200_000),
+    "network": (train, 400_000),
+}
 
 
 @dataclass(frozen=True)
-class Boosted:
-    """Direct forecasts for the whole horizon by one set of trees for all series.
+class Corrected:
+    """Direct forecasts for the whole horizon by one learner for all series.
 
     Errors of a simpler forecast, standardised, are regressed on the same-phase past, level, trend,
     calendar, events and attributes. The simpler forecast is the ridge member's, or the last day.
     """
 
+    learner: str = "trees"
     daily: bool = False  # learn what the last day gets wrong
-    rows: int = 200_000  # training rows at most
 
-    def fit(self, task: Task) -> BoostedFit | SeasonalFit:
-        """Grow trees on what precedes the first origin."""
+    def fit(self, task: Task) -> CorrectedFit | SeasonalFit:
+        """Learn from what precedes the first origin."""
         if not past_origins(task):
             return Seasonal().fit(task)
+        learn, most = _LEARNERS[self.learner]
         crossed = None if self.daily else crossed_weights(task)
-        sample = self._sample(task, crossed)
-        if sample is None or len(sample.error) < 500 or not (sample.actual > 0).any():
+        sample = _sample(task, crossed, int(task.effort * most))
+        if sample is None or len(sample.error) < LEAST or not (sample.actual > 0).any():
             return Seasonal().fit(task)
-        trees = grow(sample, seed=task.seed)
+        learned = learn(sample, seed=task.seed)
         counts = poisson_counts(task.levels)
         if (sample.lump > 0).any():
-            mean = sample.expected * trees.growth(sample.x)
+            mean = sample.expected * learned.growth(sample.x)
             counts = pool_counts(mean, sample.actual, sample.lump, task.levels)
         weights = None if crossed is None else crossed.whole
-        return BoostedFit(weights=weights, trees=trees, counts=counts)
-
-    def _sample(self, task: Task, crossed: Crossed | None) -> Sample | None:
-        """Rows of past origins at the same time of day as the first origin.
-
-        The simpler rule errs in each as it does on days that it has not learned from.
-        """
-        day, first = task.clock.day, task.origins[0]
-        least = min(2 * day * task.clock.week, max(first // 3, day))
-        starts = np.arange(first - task.horizon, least - 1, -day)[: _ORIGINS[1]]
-        if not len(starts):
-            return None
-        most = int(task.effort * self.rows)
-        if len(task.y) * task.horizon * len(starts) > most and len(starts) > _ORIGINS[0]:
-            starts = starts[:: -(-len(starts) // _ORIGINS[0])]
-        rng = np.random.default_rng(task.seed)
-        each = min(max(most // (task.horizon * len(starts)), 1), len(task.y))
-        chance = _chances(task)
-        parts = []
-        for start in starts:
-            rows = np.sort(rng.choice(len(task.y), size=each, replace=False, p=chance))
-            weights = None if crossed is None else crossed.at(int(start))
-            parts.append(_rows(task, past_of(task, rows, int(start)), weights))
-        return Sample.joined(parts)
+        return CorrectedFit(weights=weights, learned=learned, counts=counts)
 
 
 @dataclass(frozen=True, kw_only=True)
-class BoostedFit:
-    """Trees, the rule whose errors they know, and pools of counts for hours with few orders."""
+class CorrectedFit:
+    """What was learned, the rule whose errors it knows, and pools of counts for few orders."""
 
     weights: Weights | None  # None = the last day
-    trees: Trees
+    learned: Learned
     counts: Counts
 
     def predict(self, task: Task, origin: int) -> Prediction:
@@ -98,12 +83,12 @@ class BoostedFit:
     def reasons(self, task: Task, past: Past) -> tuple[Array, dict[str, Array]]:
         """The simpler rule's units [n, H], and what each feature adds to the mean's logarithm.
 
-        Under "" stands what trees add on average.
+        Under "" stands what is added on average.
         """
         m = simple(task, past, self.weights)
         x = self._features(task, past, m, spread(task, past, m))
-        found = self.trees.contributions(x).reshape(*m.shape, -1)
-        return m, {name: found[..., k] for k, name in enumerate([*self.trees.names, ""])}
+        found = self.learned.contributions(x).reshape(*m.shape, -1)
+        return m, {name: found[..., k] for k, name in enumerate([*self.learned.names, ""])}
 
     def _features(self, task: Task, past: Past, m: Array, s: Array) -> Array:
         columns = _columns(task, past, m, s, self.weights)
@@ -113,26 +98,49 @@ class BoostedFit:
         m = simple(task, past, self.weights)
         s = spread(task, past, m)
         x = self._features(task, past, m, s)
-        expected = m * self.trees.growth(x).reshape(m.shape)
+        expected = m * self.learned.growth(x).reshape(m.shape)
         wide = np.repeat(expected[..., None], len(task.levels), axis=2)
-        if self.trees.median:
-            linear, log = (found.reshape(m.shape) for found in self.trees.medians(x))
+        if found := self.learned.quantiles(x):
+            linear, log = (median.reshape(m.shape) for median in found[:2])
             floor = _floor(past)
             grown = (m + floor) * np.exp(np.clip(log * s / (m + floor), -6, 6)) - floor
             middle = 0.5 * (m + s * linear) + 0.5 * np.maximum(grown, 0)
-            errors = between(self.trees.sides_around(x, linear.ravel()), task.levels)
+            errors = between(found.around, task.levels)
             wide = middle[..., None] + s[..., None] * errors.reshape(wide.shape)
         both = mixed(expected, wide, self.counts, task.lump[past.rows])
         return expected, np.maximum(both, 0.0)
 
 
 def simple(task: Task, past: Past, weights: Weights | None) -> Array:
-    """[n, H] units by the rule whose errors trees learn: the ridge member's, or the last day's."""
+    """[n, H] units by the rule whose errors are learned: the ridge member's, or the last day's."""
     if weights is not None:
         return weights.expected(task, past)
     rule = ordinary(task, past)
     value = past.at(same_time(task.clock, task.ahead(past.origin), past.origin, 1)) * past.effect
     return np.asarray(np.maximum(np.where(np.isfinite(value), value, rule), 0.05 * rule))
+
+
+def _sample(task: Task, crossed: Crossed | None, most: int) -> Sample | None:
+    """Rows, about `most` at most, of past origins at the same time of day as the first origin.
+
+    The simpler rule errs in each as it does on days that it has not learned from.
+    """
+    day, first = task.clock.day, task.origins[0]
+    least = min(2 * day * task.clock.week, max(first // 3, day))
+    starts = np.arange(first - task.horizon, least - 1, -day)[: _ORIGINS[1]]
+    if not len(starts):
+        return None
+    if len(task.y) * task.horizon * len(starts) > most and len(starts) > _ORIGINS[0]:
+        starts = starts[:: -(-len(starts) // _ORIGINS[0])]
+    rng = np.random.default_rng(task.seed)
+    each = min(max(most // (task.horizon * len(starts)), 1), len(task.y))
+    chance = _chances(task)
+    parts = []
+    for start in starts:
+        rows = np.sort(rng.choice(len(task.y), size=each, replace=False, p=chance))
+        weights = None if crossed is None else crossed.at(int(start))
+        parts.append(_rows(task, past_of(task, rows, int(start)), weights))
+    return Sample.joined(parts)
 
 
 def _chances(task: Task) -> Array:

@@ -1,0 +1,92 @@
+"""Rows from which errors of a simpler forecast are learned, and what is learned from them."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, fields
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from forecast.demand import Array
+
+SIDES = (0.05, 0.25, 0.75, 0.95)  # levels beside the median that are learned
+CLIP = 30.0  # standardised errors beyond are as bad as this
+LEAST = 500  # rows worth learning from
+_FEW = 0.5  # orders a bucket below which quantiles come from pools of counts alone
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """S training rows."""
+
+    names: tuple[str, ...]
+    x: Array  # float32 [S, F]
+    error: Array  # [S] (units − expected) / spread
+    ratio: Array  # [S] the same on a logarithmic scale
+    actual: Array  # [S] units
+    expected: Array  # [S] units by the simpler rule
+    lump: Array  # [S]
+    level: Array  # [S]
+
+    @classmethod
+    def joined(cls, parts: list[Sample]) -> Sample:
+        """All parts in one."""
+        arrays = {
+            field.name: np.concatenate([getattr(part, field.name) for part in parts])
+            for field in fields(cls)
+            if field.name != "names"
+        }
+        return cls(names=parts[0].names, **arrays)
+
+    @property
+    def dense(self) -> Array:
+        """bool [S] rows whose quantiles can be learned; counts of few orders have pools."""
+        rate = self.expected / np.maximum(self.lump, 1e-9)
+        return np.asarray((self.lump == 0) | (rate > _FEW))
+
+    @property
+    def unit(self) -> Array:
+        """[S] units of a usual order, of a usual bucket where the series is no count."""
+        return np.where(self.lump > 0, self.lump, self.level)
+
+
+class Quantiles(NamedTuple):
+    """Standardised errors of S rows."""
+
+    linear: Array  # [S] median
+    log: Array  # [S] median on the logarithmic scale
+    around: Array  # [S, 5] distances at SIDES and the median from the median, itself 0; ascending
+
+
+class Learned(Protocol):
+    """What a sample taught."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Columns of x."""
+        ...
+
+    def growth(self, x: Array) -> Array:
+        """[S] expected units over those of the simpler rule."""
+        ...
+
+    def quantiles(self, x: Array) -> Quantiles | None:
+        """None where all rows had few orders."""
+        ...
+
+    def contributions(self, x: Array) -> Array:
+        """[S, F + 1] what each column adds to the logarithm of `growth`, last the usual."""
+        ...
+
+
+def around(low: Array, high: Array) -> Array:
+    """[S, 5] distances, ascending, from [S, 2] distances on either side of the median."""
+    middle = np.zeros((len(low), 1))
+    sides = (np.minimum(low, 0), middle, np.maximum(high, 0))
+    return np.sort(np.concatenate(sides, axis=1), axis=1)
+
+
+def workers() -> int:
+    """Threads to use."""
+    return min(len(os.sched_getaffinity(0)), 4)
