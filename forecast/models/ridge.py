@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -85,11 +86,11 @@ class Ridge:
         starts = past_origins(task)
         if not starts:
             return Seasonal().fit(task)
-        crossed = crossed_weights(task)
+        found = crossed_weights(task)
         errors, counts = past_errors(
-            task, starts, crossed.expected, usable=lambda _, error: np.clip(error, -_CLIP, _CLIP)
+            task, starts, found.expected, usable=lambda _, error: np.clip(error, -_CLIP, _CLIP)
         )
-        return RidgeFit(weights=crossed.whole, errors=errors, counts=counts)
+        return RidgeFit(weights=found.whole, errors=errors, counts=counts)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,7 +144,17 @@ def past_origins(task: Task) -> list[int]:
     return list(range(first - task.horizon, least - 1, -day))[:most]
 
 
-def crossed_weights(task: Task, *, blocks: int = _BLOCKS) -> Crossed:
+_CROSSED: WeakKeyDictionary[Task, Crossed] = WeakKeyDictionary()
+
+
+def crossed_weights(task: Task) -> Crossed:
+    """`crossed`, kept as long as the task: this member and those who correct it ask for it."""
+    if task not in _CROSSED:
+        _CROSSED[task] = crossed(task)
+    return _CROSSED[task]
+
+
+def crossed(task: Task, *, blocks: int = _BLOCKS) -> Crossed:
     """Weights of every series [N], and those that each block of past origins was kept from."""
     n, part, starts = len(task.y), task.part, past_origins(task)
     each = np.array_split(np.asarray(starts), min(blocks, len(starts)))

@@ -10,6 +10,7 @@ from forecast.models.ridge import (
     Crossed,
     Weights,
     candidates,
+    crossed,
     crossed_weights,
     past_origins,
 )
@@ -44,7 +45,7 @@ def test_a_series_never_seen_has_the_weights_of_all():
     task = prepare(market.panel(n=6, days=50), 24).task
     y = task.y.copy()
     y[0] = np.nan
-    found = crossed_weights(replace(task, y=y), blocks=1).whole
+    found = crossed(replace(task, y=y), blocks=1).whole
     assert np.isfinite(found.own).all()
     spread = np.abs(found.own[0, 1:] - found.own[0, 1:].mean(axis=0)).max()
     assert np.abs(found.own[0, 0] - found.own[0, 1:].mean(axis=0)).max() < spread + 0.5
@@ -71,23 +72,30 @@ def test_left_out_errors_are_nearer_to_those_to_come():
     end = 24 * 34
     past = Panel(ids=ids, ds=ds[:end], y=y[:, :end], orders=y[:, :end], freq="1h")
     task = prepare(past, 48).task
-    crossed = crossed_weights(task)
-    np.testing.assert_array_equal(crossed.whole.own, crossed_weights(task, blocks=1).whole.own)
+    found = crossed_weights(task)
+    np.testing.assert_array_equal(found.whole.own, crossed(task, blocks=1).whole.own)
 
     def missed(weights: Weights | Crossed, origin: int) -> float:
         expected = weights.expected(task, past_of(task, task.rows, origin))
         return float(np.abs(y[:, origin : origin + 48] - expected).mean())
 
     origins = past_origins(task)
-    seen = np.mean([missed(crossed.whole, origin) for origin in origins])
-    unseen = np.mean([missed(crossed, origin) for origin in origins])
-    later = missed(crossed.whole, end)
+    seen = np.mean([missed(found.whole, origin) for origin in origins])
+    unseen = np.mean([missed(found, origin) for origin in origins])
+    later = missed(found.whole, end)
     assert seen < unseen
     assert abs(unseen - later) < abs(seen - later)
 
 
 def test_a_past_of_one_origin_leaves_nothing_out():
     task = prepare(market.panel(n=2, days=12), 72).task
-    crossed = crossed_weights(task)
+    found = crossed_weights(task)
     assert len(past_origins(task)) == 1
-    assert crossed.at(past_origins(task)[0]) is crossed.whole
+    assert found.at(past_origins(task)[0]) is found.whole
+
+
+def test_weights_of_one_task_are_learned_once_and_of_another_anew():
+    task = prepare(market.panel(n=2, days=30), 24).task
+    other = replace(task, y=2 * task.y)
+    assert crossed_weights(task) is crossed_weights(task)
+    assert crossed_weights(other) is not crossed_weights(task)
