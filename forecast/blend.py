@@ -23,11 +23,8 @@ _FEWEST_ROWS = 10  # held-out rows with which a segment has weights of its own
 _STEPS = 20  # of the greedy search: weights are whole twentieths, before the belief is mixed in
 _BELIEF = 600  # held-out rows that weigh as much as the belief below
 _RARE = "intermittent"
-_LEARNERS = (
-    "lightgbm",
-    "lightgbm_daily",
-    "network",
-)  # gain from history that a hold-out takes from them
+# Gain from history that a hold-out takes from them:
+_LEARNERS = ("lightgbm", "lightgbm_daily", "network")
 
 
 @dataclass(frozen=True, kw_only=True)

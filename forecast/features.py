@@ -19,7 +19,7 @@ _SHIFT_DAYS = 3  # after which a new level counts alone
 _SHAPE_NOISE = 0.1  # variance of a product's shape around its category's, relative
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)  # a task equals itself alone, and can be a key
 class Task:
     """A batch of series to forecast from one or more origins.
 

@@ -13,7 +13,7 @@ import numpy as np
 from forecast.demand import Array
 from forecast.models.sample import CLIP, LEAST, SIDES, Quantiles, Sample, around, workers
 
-_NETS, _STEPS = (2, 4), 6400  # the fewest, the most; steps of all beyond which they are few
+_NETS, _STEPS = (2, 4), 6400  # the fewest and the most; training steps they share in between
 _HIDDEN = (160, 64)  # neurons of the hidden layers
 _LEAK = 0.01  # slope of a neuron that is off
 _LEVELS = np.array([0.5, 0.5, *SIDES], dtype=np.float32)  # linear and log median, sides
@@ -100,15 +100,13 @@ def train(sample: Sample, *, seed: int) -> Network:
     """Medians and sides by pinball loss, the mean's logarithm by Poisson deviance, all at once."""
     scaling = _scaling(sample)
     z = scaling.inputs(sample.x)
-    unit = sample.unit
-    usual = np.maximum(sample.expected / unit, 1e-6)
     lesson = _Lesson(
         inputs=z,
         errors=np.stack([sample.error, sample.ratio], axis=1).clip(-CLIP, CLIP).astype(np.float32),
         dense=sample.dense.astype(np.float32),
-        usual=usual.astype(np.float32),
-        actual=(sample.actual / unit).astype(np.float32),
-        weight=(1 / (1 + 0.3 * usual)).astype(np.float32),
+        usual=sample.usual.astype(np.float32),
+        actual=(sample.actual / sample.unit).astype(np.float32),
+        weight=sample.weight.astype(np.float32),
     )
     with ThreadPoolExecutor(workers()) as pool:
         streams = np.random.default_rng(seed).spawn(_count(len(z)))
@@ -164,8 +162,8 @@ def _scaling(sample: Sample) -> Scaling:
         return np.asarray(np.nan_to_num(some[place, np.arange(len(measured))]))
 
     width = (quantile(0.9) - quantile(0.1)) / 2.56
-    range_ = quantile(1.0) - quantile(0.0)
-    width = np.where(width > 1e-6 * range_, width, range_)
+    reach = quantile(1.0) - quantile(0.0)
+    width = np.where(width > 1e-6 * reach, width, reach)
     return Scaling(
         measured=measured,
         middle=quantile(0.5),

@@ -50,6 +50,16 @@ class Sample:
         """[S] units of a usual order, of a usual bucket where the series is no count."""
         return np.where(self.lump > 0, self.lump, self.level)
 
+    @property
+    def usual(self) -> Array:
+        """[S] `expected` in such units, above 0."""
+        return np.maximum(self.expected / self.unit, 1e-6)
+
+    @property
+    def weight(self) -> Array:
+        """[S] of a row for the mean: less where many orders have more noise."""
+        return np.asarray(1 / (1 + 0.3 * self.usual))
+
 
 class Quantiles(NamedTuple):
     """Standardised errors of S rows."""

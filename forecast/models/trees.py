@@ -89,13 +89,11 @@ def _mean_data(sample: Sample, settings: dict[str, Any]) -> Any:
     """Units of usual orders, or of the level, on top of the simpler rule's."""
     import lightgbm as lgb
 
-    unit = sample.unit
-    usual = np.maximum(sample.expected / unit, 1e-6)
     return lgb.Dataset(
         sample.x,
-        label=sample.actual / unit,
-        weight=1 / (1 + 0.3 * usual),
-        init_score=np.log(usual),
+        label=sample.actual / sample.unit,
+        weight=sample.weight,
+        init_score=np.log(sample.usual),
         categorical_feature=_categorical(sample),
         params=settings,
     ).construct()
