@@ -43,9 +43,7 @@ HOURS = (-3, -2, -1, 1, 2, 3)  # by which a line is moved
 
 
 @numba.njit(cache=True, nogil=True)
-def _worth(
-    unserved: Unserved, slots: Slots, terms: Terms, fill: Array, product: int, held: Array
-) -> float:
+def _worth(unserved: Unserved, slots: Slots, terms: Terms, product: int, held: Array) -> float:
     """Mean value of the orders that lines `held` [offers, T] serve, less what the lines cost."""
     offers, times = held.shape
     most = int((held > 0).sum())
@@ -64,6 +62,7 @@ def _worth(
                 keep[lines] = cost * (1 - terms.loss[offer] * slots.loses[product, slot])
                 worth -= units * cost * terms.money_cost[offer]
                 lines += 1
+    fill = unserved.fill
     futures = len(fill)
     for future in range(futures):
         for line in range(lines):
@@ -156,7 +155,6 @@ def improve(
     unserved: Unserved,
     slots: Slots,
     terms: Terms,
-    fill: Array,
     supplier: Array,
     purse: Purse,
     product: int,
@@ -169,8 +167,6 @@ def improve(
     ----------
     unserved
         The orders of all futures, served without the product's lines.
-    fill
-        [K, O] share of an offer's units that arrives.
     purse
         What may be spent, and what other products' lines commit.
     room
@@ -179,7 +175,7 @@ def improve(
     offers, times = held.shape
     tiers = np.diff(terms.tiers.starts).max()
     moves = np.empty((8 + tiers + 3 * (len(HOURS) + offers), 4))
-    best = _worth(unserved, slots, terms, fill, product, held)
+    best = _worth(unserved, slots, terms, product, held)
     tried, last, cell = 0, 0, 0
     while cell - last < offers * times and tried < MOST_TRIALS:
         slot, place = divmod(cell % (offers * times), offers)
@@ -196,7 +192,7 @@ def improve(
                 and held[place, slot] >= 0
                 and _fits(terms, product, held, room, supplier, purse)
             ):
-                worth = _worth(unserved, slots, terms, fill, product, held)
+                worth = _worth(unserved, slots, terms, product, held)
                 tried += 1
                 if worth > best + 1e-9 * abs(best):
                     best, last = worth, cell - 1
@@ -211,7 +207,6 @@ class Exchange:
     def __init__(self, allocation: Allocation, simulator: Simulator, minute_price: float) -> None:
         self.allocation, self.simulator = allocation, simulator
         self.minute_price = minute_price
-        self.fill = np.stack([future.fill for future in simulator.futures])
         self.products = range(len(allocation.market.product_ids))
         self.cost = self._cost(allocation.units)
 
@@ -293,7 +288,6 @@ class Exchange:
                 self.simulator.unserved(outcomes, self.minute_price),
                 allocation.slots(),
                 terms._replace(money_cost=terms.money_cost + money_price),
-                self.fill,
                 market.offer_supplier,
                 allocation.purse(),
                 product,

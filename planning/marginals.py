@@ -15,11 +15,9 @@ import pandas as pd
 from planning.allocation import Allocation
 from planning.optimise import Solution
 from planning.pricing import Slots, Terms, Unserved, line_money, relief
-from planning.problem import Array, Market, Plan, hour_of
-from planning.reasons import hours_of_use
+from planning.problem import Array, Plan
 from planning.rules import Limits
-from planning.simulate import Future, Outcome
-from planning.spot import FROM_READY, READY_SECONDS
+from planning.worth import minutes_per_money
 
 PER_MONEY = 1000.0  # minutes are told per this much money
 RULES = (
@@ -51,92 +49,6 @@ COLUMNS = (
 
 
 @numba.njit(cache=True, nogil=True)
-def _if_bought_on_spot(
-    at: Array,
-    product: Array,
-    wait: Array,
-    source: Array,
-    offer_starts: Array,
-    offer_row: Array,
-    offer_supplier: Array,
-    spot_minutes: Array,
-    qualified_until: Array,
-    channels: Array,
-) -> Array:
-    """Minutes more [M] if an order served from ready units went to spot, for it and those behind.
-
-    One pass back in time: the next spot order of a supplier tells how long its queue is, and all
-    that wait until the queue is empty wait its service time over the channels longer. 0 for others.
-    """
-    more = np.zeros(len(at))
-    behind = np.zeros(len(channels))  # orders that wait from here to the end of the busy spell
-    free = np.full(len(channels), -np.inf)  # instant at which the next spot order finds a channel
-    for order in range(len(at) - 1, -1, -1):
-        if source[order] >= 0:
-            supplier = offer_supplier[source[order]]
-            jammed = wait[order] > 0
-            behind[supplier] = behind[supplier] + 1 if jammed else 0.0
-            free[supplier] = at[order] + 60 * wait[order] if jammed else -np.inf
-            continue
-        if source[order] != FROM_READY:
-            continue
-        best, best_score = -1, np.inf
-        for place in range(offer_starts[product[order]], offer_starts[product[order] + 1]):
-            row = offer_row[place]
-            supplier = offer_supplier[row]
-            if at[order] >= qualified_until[supplier]:
-                continue
-            score = max(0.0, (free[supplier] - at[order]) / 60) + spot_minutes[row]
-            if score < best_score:
-                best, best_score = row, score
-        if best >= 0:
-            supplier = offer_supplier[best]
-            pushed = behind[supplier] * spot_minutes[best] / channels[supplier]
-            more[order] = best_score - READY_SECONDS / 60 + pushed
-    return more
-
-
-def _minutes_and_units(
-    market: Market, futures: Sequence[Future], outcomes: Sequence[Outcome], starts: Array
-) -> tuple[Array, Array]:
-    """[N, T] minutes spared by ready units and orders' units served from them, all futures."""
-    rows, offer_starts = market.by_product
-    shape = (len(market.product_ids), len(starts))
-    minutes, units = np.zeros(shape), np.zeros(shape)
-    for future, outcome in zip(futures, outcomes, strict=True):
-        orders = future.orders
-        more = _if_bought_on_spot(
-            orders.at,
-            orders.product,
-            outcome.wait,
-            outcome.source,
-            offer_starts,
-            rows,
-            market.offer_supplier,
-            market.spot_minutes,
-            market.qualified_until,
-            market.channels,
-        )
-        ready = outcome.source == FROM_READY
-        hour = hour_of(orders.at[ready], starts)
-        cell = orders.product[ready].astype("int64") * len(starts) + hour
-        minutes += np.bincount(cell, more[ready], minlength=minutes.size).reshape(shape)
-        units += np.bincount(cell, orders.quantity[ready], minlength=units.size).reshape(shape)
-    return minutes, units
-
-
-def _marginal_minutes(plan: Plan, starts: Array, minutes: Array, units: Array) -> Array:
-    """[L] minutes that a unit of money spares in a line's hours; minutes, units [L, T].
-
-    The hours are those in which its units are expected to go, taken in order from the first.
-    """
-    use = hours_of_use(plan, units, starts)
-    total, money = (minutes * use).sum(axis=1), (units * use).sum(axis=1) * plan.unit_cost
-    rate: Array = np.divide(total, money, out=np.full(len(plan), np.nan), where=money > 0)
-    return rate
-
-
-@numba.njit(cache=True, nogil=True)
 def _gains_of_more(
     unserved: Unserved,
     slots: Slots,
@@ -154,7 +66,8 @@ def _gains_of_more(
         money = line_money(terms.tiers, o, terms.unit_cost[o], terms.bought[o, t] + units) - before
         arriving = units * terms.fill[o]
         whole = max(arriving, 1.0)  # a share of a unit serves nobody: its chance of a whole one
-        value, left = relief(unserved, p, slots.start[t], slots.until[p, t], whole, False)
+        futures = np.full(len(unserved.fill), whole)
+        value, left = relief(unserved, p, slots.start[t], slots.until[p, t], futures, False)
         keep = 1 - terms.loss[o] * slots.loses[p, t]
         worth = (value + left * money / units * keep) * arriving / whole
         gains[line] = worth - money * terms.fill[o] - money * terms.money_cost[o]
@@ -234,18 +147,14 @@ def line_details(solution: Solution, limits: Limits) -> pd.DataFrame:
     market = simulator.market
     outcomes = simulator.serve(plan)
     allocation = Allocation.holding(market, limits, plan, growth.money_cost)
-    product = market.offer_product[plan.offer]
-    minutes, units = _minutes_and_units(market, simulator.futures, outcomes, solution.starts)
-    rate = _marginal_minutes(
-        plan, solution.starts, minutes[product], units[product] / len(simulator.futures)
-    )
+    rate = minutes_per_money(simulator, outcomes, plan, solution.starts)
     unserved = simulator.unserved(outcomes, growth.minute_price)
     supplier, cost = _next_best(allocation, plan)
     names = np.append(market.supplier_ids, [None])
     return pd.DataFrame(
         {
             "line_id": [f"L{row:06d}" for row in range(1, len(plan) + 1)],
-            "minutes_per_1000": PER_MONEY * rate / len(simulator.futures),
+            "minutes_per_1000": PER_MONEY * rate,
             "binding_rule": _binding(plan, allocation, unserved),
             "next_supplier_id": names[supplier],
             "next_unit_cost": cost,

@@ -19,7 +19,7 @@ from planning.allocation import Allocation, Step
 from planning.bound import cost_bound
 from planning.exchange import exchange
 from planning.expectation import Aims, Expectation, expect
-from planning.polish import polish
+from planning.polish import costs_of, give_back, merge_lines
 from planning.pricing import Price, Unserved, price_blocks
 from planning.problem import DAY, Array, Market, Orders, Plan, stream
 from planning.reasons import reasons
@@ -27,8 +27,8 @@ from planning.rules import Limits
 from planning.simulate import Batches, Future, Simulator, damped, first_of, futures_of
 
 YEAR = 365 * DAY
-ROUNDS = 16  # slices of the money
-BLOCKS_PER_ROUND = 24  # of one product
+ROUNDS = 8  # slices of the money
+GIVEN_BACK = (0.3, 0.2, 0.1)  # of the money, spent anew in two slices if that is better
 SMALL_CHANGE = 1e-4  # of the money: what is left over when no other round is worth its time
 SHARE_TRIES = 6  # growths before what is above its supplier's share is taken back
 SHARE_ROOM = 1.25  # of the money of one growth that shares are taken of in the next
@@ -97,7 +97,7 @@ def _add_slice(
         unserved,
         allocation.slots(),
         allocation.terms(),
-        Price(floor, min(money, left), BLOCKS_PER_ROUND),
+        Price(floor, min(money, left)),
         returns,
     )
     product = allocation.market.offer_product[blocks[:, 0].astype("int64")]
@@ -113,7 +113,7 @@ def _first_floor(allocation: Allocation, unserved: Unserved, money: float) -> fl
         unserved._replace(taken=unserved.taken.copy()),
         allocation.slots(),
         allocation.terms(),
-        Price(0.0, money, BLOCKS_PER_ROUND),
+        Price(0.0, money),
         np.full(allocation.units.shape, np.inf),
         every=every,
     )
@@ -162,7 +162,7 @@ def grow(
         allocation = _start(market, limits, price, previous, freeze)
         allocation.limit_shares(total)
         rounds(allocation)
-        if polish(allocation, judge, minute_price):
+        if merge_lines(allocation, judge, minute_price):
             rounds(allocation)
         if not allocation.over_share():
             break
@@ -178,8 +178,47 @@ def grow(
         rounds(allocation, strict=True)  # the money set free goes where every share holds
         allocation.keep_shares()
     if previous is None:
+        renew(allocation, batches, judge, minute_price=minute_price, progress=progress)
         exchange(allocation, judge, minute_price)
     return allocation
+
+
+def renew(
+    allocation: Allocation,
+    batches: Batches,
+    judge: Simulator,
+    *,
+    minute_price: float,
+    progress: Progress,
+) -> None:
+    """Give the least useful lines back and spend their money anew, as far as that helps.
+
+    What a line spares depends on all that was bought after it: early lines may have become idle.
+    Not where rounds look at batches: what another batch asked for would be given back.
+    """
+    if not allocation.units.any() or len(batches) > 1:
+        return
+    path, cost = allocation.path, costs_of(allocation, judge, minute_price).total
+    for number, share in enumerate(GIVEN_BACK):
+        progress("renew", number / len(GIVEN_BACK))
+        held = allocation.units
+        give_back(allocation, judge, share)
+        allocation.path = []
+        grow_on(
+            allocation,
+            batches,
+            minute_price=minute_price,
+            progress=lambda *_: None,
+            strict=bool((allocation.share < 1).any()),
+            floor=path[-1].floor,
+            slice_share=share / 2,
+        )
+        tried = costs_of(allocation, judge, minute_price).total
+        if tried < cost and not allocation.over_share():
+            cost = tried
+        else:
+            allocation.replace(held)
+    allocation.path = path
 
 
 def _start(
@@ -200,6 +239,7 @@ def grow_on(
     progress: Progress,
     strict: bool = False,
     floor: float = 0.0,
+    slice_share: float = 1 / ROUNDS,
 ) -> None:
     """Add slices of the money, round by round, until nothing is worth adding.
 
@@ -207,7 +247,7 @@ def grow_on(
     `floor` is the least return to look for in the first round; 0 = not known.
     """
     returns = np.full(allocation.units.shape, np.inf)
-    money = allocation.limits.working_capital / ROUNDS
+    money = allocation.limits.working_capital * slice_share
     for number in range(2 * ROUNDS):
         plan, simulator = allocation.plan(), batches[number % len(batches)]
         if len(batches) > 1:  # what the last futures said is no bound for these

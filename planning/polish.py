@@ -1,13 +1,7 @@
-"""Improve a grown plan product by product: fewer, larger lines and none that is idle.
-
-Greedy blocks are small and never given back. Here every product is offered a change of its lines,
-all products at once; the futures are served again, and each product keeps its change if that lowers
-what its orders and lines cost.
-"""
+"""Mend a grown plan: lines merged where that is cheaper, the least useful ones given back."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +9,7 @@ import numpy as np
 from planning.allocation import Allocation
 from planning.problem import HOUR, Array
 from planning.simulate import Simulator
+from planning.worth import minutes_per_money
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,14 +18,31 @@ class Costs:
 
     product: Array  # [N] of its lines, and of its spot orders with all who wait behind them
     total: float  # of all lines, spot orders and minutes
-    unused: Array  # [O, T] share of a line's units that nobody takes
 
 
-Change = Callable[[Allocation, Costs], Array]  # to new units [O, T]
+def merge_lines(allocation: Allocation, simulator: Simulator, minute_price: float) -> bool:
+    """Merge lines of one offer where a tier makes that cheaper; True = it helped.
+
+    All products are offered it at once. The futures are served again, each product keeps its change
+    if that lowers what its orders and lines cost, and all are undone if the sum got worse.
+    """
+    before, after = allocation.units, _merged(allocation)
+    held = np.any(allocation.frozen > 0, axis=1, keepdims=True)
+    after = np.where(held, before, after)
+    if (after == before).all():
+        return False
+    costs = costs_of(allocation, simulator, minute_price)
+    allocation.units = after
+    tried = costs_of(allocation, simulator, minute_price)
+    better = (tried.product < costs.product)[allocation.market.offer_product]
+    allocation.units = np.where(better[:, None], after, before)
+    helped = costs_of(allocation, simulator, minute_price).total < costs.total
+    allocation.replace(allocation.units if helped else before)
+    return helped
 
 
-def merged(allocation: Allocation, _: Costs) -> Array:
-    """Lines of an offer brought forward to one that lives till then, where that is cheaper."""
+def _merged(allocation: Allocation) -> Array:
+    """[O, T] units, lines of an offer brought forward to one that lives till then, if cheaper."""
     market, units = allocation.market, allocation.units
     product, rows = market.offer_product, np.arange(len(units))
     room = allocation.room()
@@ -47,43 +59,18 @@ def merged(allocation: Allocation, _: Costs) -> Array:
     return np.where(cheaper[:, None], found, units)
 
 
-def without_idle(allocation: Allocation, costs: Costs) -> Array:
-    """The line of each product of whose money most stays unused is dropped."""
-    idle = costs.unused * _money(allocation, allocation.units)
-    best = idle.max(axis=1)
-    product = allocation.market.offer_product
-    most = np.zeros(len(allocation.market.product_ids))
-    np.maximum.at(most, product, best)
-    worst = (best > 0) & (best >= most[product])
-    found = allocation.units.copy()
-    found[worst, idle.argmax(axis=1)[worst]] = 0.0
-    return found
-
-
-CHANGES: tuple[Change, ...] = (merged, without_idle, without_idle)
-
-
-def polish(allocation: Allocation, simulator: Simulator, minute_price: float) -> bool:
-    """Offer each change to every product and keep what helps; True = something did."""
-    kept = False
-    costs = costs_of(allocation, simulator, minute_price)
-    for change in CHANGES:
-        before, after = allocation.units, change(allocation, costs)
-        held = np.any(allocation.frozen > 0, axis=1, keepdims=True)
-        after = np.where(held, before, after)
-        if (after == before).all():
-            continue
-        allocation.units = after
-        tried = costs_of(allocation, simulator, minute_price)
-        better = (tried.product < costs.product)[allocation.market.offer_product]
-        allocation.units = np.where(better[:, None], after, before)
-        together = costs_of(allocation, simulator, minute_price)
-        if together.total < costs.total:
-            costs, kept = together, True
-        else:
-            allocation.units = before
-    allocation.replace(allocation.units)
-    return kept
+def give_back(allocation: Allocation, simulator: Simulator, share: float) -> None:
+    """Give back the lines whose last units spare least for their money, a share of all money."""
+    plan = allocation.plan()
+    outcomes = simulator.serve(plan)
+    rate = np.nan_to_num(minutes_per_money(simulator, outcomes, plan, allocation.starts))
+    worst = np.argsort(rate, kind="stable")
+    money = np.cumsum((plan.units * plan.unit_cost)[worst])
+    given = worst[money <= share * money[-1:]]
+    slot = np.searchsorted(allocation.starts, plan.available_from)
+    units = allocation.units.copy()
+    units[plan.offer[given], slot[given]] = 0.0
+    allocation.replace(np.maximum(units, allocation.frozen))
 
 
 def costs_of(allocation: Allocation, simulator: Simulator, minute_price: float) -> Costs:
@@ -105,13 +92,10 @@ def costs_of(allocation: Allocation, simulator: Simulator, minute_price: float) 
         float((simulator.spot_price[outcome.source] * future.orders.quantity).sum())
         for outcome, future in zip(outcomes, simulator.futures, strict=True)
     ]
-    idle = np.zeros(allocation.units.shape)
-    idle[plan.offer, slot] = unused / np.maximum(arrived, 1e-9)
     products = len(market.product_ids)
     return Costs(
         product=orders / len(outcomes) + np.bincount(product, lines, minlength=products),
         total=float(simulator.delay(outcomes) * minute_price + np.mean(spot) + lines.sum()),
-        unused=idle,
     )
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from planning.problem import Array
 
-NEAR_BEST = 0.9  # a larger block within this share of the best return is preferred: fewer steps
+NEAR_BEST = 0.97  # a larger block within this share of the best return is preferred: fewer steps
 FADED = 0.5  # share of the best return below which no larger block is tried
 KEEP = 1.5  # a unit of the previous plan is given up for one of this many times its return
 STALE = 1.25  # a return of an earlier round may have grown by this factor since
@@ -33,6 +33,7 @@ class Unserved(NamedTuple):
         Array  # [M] True where there is nothing to relieve: served from ready units, or by nobody
     )
     bounds: Array  # [N, K + 1] a product's orders of future k are bounds[k]:bounds[k + 1]
+    fill: Array  # [K, O] share of an offer's units that arrives in each future
 
 
 class Slots(NamedTuple):
@@ -73,8 +74,7 @@ class Price(NamedTuple):
     """What a block has to be worth."""
 
     floor: float  # least gain per money committed
-    most_money: float  # that one block may commit
-    most_blocks: int  # of one product
+    most_money: float  # that one block may commit, or one product's blocks but the last
 
 
 class Choice(NamedTuple):
@@ -126,10 +126,18 @@ def waiting_behind(
 
 
 @numba.njit(cache=True, nogil=True)
+def _arriving(unserved: Unserved, offer: int, bought: float, units: float) -> Array:
+    """[K] whole units more that arrive in each future if a line has `units` more."""
+    fill = unserved.fill[:, offer]
+    more: Array = np.round((bought + units) * fill) - np.round(bought * fill)
+    return more
+
+
+@numba.njit(cache=True, nogil=True)
 def relief(
-    unserved: Unserved, product: int, since: float, until: float, units: float, mark: bool
+    unserved: Unserved, product: int, since: float, until: float, arriving: Array, mark: bool
 ) -> tuple[float, float]:
-    """Mean value of the orders that `units` arriving units serve, and mean units left over.
+    """Mean value of the orders that `arriving` [K] units serve, and mean units left over.
 
     `mark` takes those orders.
     """
@@ -138,7 +146,7 @@ def relief(
     futures = len(bounds) - 1
     for future in range(futures):
         begin, end = bounds[future], bounds[future + 1]
-        left = units
+        left = arriving[future]
         order = begin + np.searchsorted(unserved.at[begin:end], since)
         while order < end and left >= 1 and unserved.at[order] < until:
             if not unserved.taken[order]:
@@ -202,17 +210,12 @@ def _best_block(
         money = (bought + units) * cost - before
         if money > price.most_money and units > smallest:  # the smallest line always may be
             break
+        arriving = _arriving(unserved, offer, bought, units)
         value, left = relief(
-            unserved,
-            product,
-            slots.start[slot],
-            slots.until[product, slot],
-            units * terms.fill[offer],
-            False,
+            unserved, product, slots.start[slot], slots.until[product, slot], arriving, False
         )
-        gain = (
-            value - money * terms.fill[offer] + left * cost * keep - money * terms.money_cost[offer]
-        )
+        paid = money * arriving.mean() / units
+        gain = value - paid + left * cost * keep - money * terms.money_cost[offer]
         if planned > bought:
             gain *= 1 + (KEEP - 1) * min((planned - bought) / units, 1.0)
         rate = gain / max(money, 1e-9)
@@ -264,8 +267,7 @@ def _bound_returns(
             while later < times and slots.start[later] < slots.until[product, slot]:
                 reach = max(reach, dearest[later])
                 later += 1
-            most = terms.fill[offer] * max(reach / max(cheapest, 1e-9) - 1, 0.0)
-            most -= terms.money_cost[offer]
+            most = max(reach / max(cheapest, 1e-9) - 1, 0.0) - terms.money_cost[offer]
             if terms.previous[offer, slot] > terms.bought[offer, slot]:
                 most *= KEEP
             rate[cell] = min(rate[cell], max(most, 0.0))
@@ -279,9 +281,8 @@ def _price_product(
     price: Price,
     product: int,
     returns: Array,
-    blocks: Array,
-) -> int:
-    """Fill `blocks` [most_blocks, 5] with one product's, best return first; how many.
+) -> Array:
+    """One product's blocks [B, 5], best return first, until they cost what a round may spend.
 
     Lazy greedy: taking orders can only lower the return of other blocks, so a return computed
     earlier is an upper bound and is computed anew only when it comes out on top. Those of the
@@ -299,8 +300,8 @@ def _price_product(
         rate[(place - first) * times : (place - first + 1) * times] = returns[terms.rows[place]]
     known = rate.copy()
     _bound_returns(unserved, slots, terms, product, rate)
-    count = 0
-    while count < price.most_blocks:
+    blocks, count, money = np.empty((16, 5)), 0, 0.0
+    while money < price.most_money:
         cell = int(np.argmax(rate))
         offer, slot = terms.rows[first + cell // times], cell % times
         if rate[cell] <= price.floor:
@@ -312,14 +313,17 @@ def _price_product(
                 known[cell] = STALE * choice.rate
             fresh[cell] = True
             continue
-        amount = units[cell] * terms.fill[offer]
-        until = slots.until[product, slot]
-        relief(unserved, product, slots.start[slot], until, amount, True)
-        blocks[count, 0], blocks[count, 1], blocks[count, 2] = offer, slot, units[cell]
-        before = line_money(terms.tiers, offer, terms.unit_cost[offer], terms.bought[offer, slot])
+        bought = terms.bought[offer, slot]
+        arriving = _arriving(unserved, offer, bought, units[cell])
+        relief(unserved, product, slots.start[slot], slots.until[product, slot], arriving, True)
+        before = line_money(terms.tiers, offer, terms.unit_cost[offer], bought)
         terms.bought[offer, slot] += units[cell]
         after = line_money(terms.tiers, offer, terms.unit_cost[offer], terms.bought[offer, slot])
+        if count == len(blocks):
+            blocks = np.concatenate((blocks, np.empty_like(blocks)))
+        blocks[count, 0], blocks[count, 1], blocks[count, 2] = offer, slot, units[cell]
         blocks[count, 3], blocks[count, 4] = gain[cell], after - before
+        money += after - before
         terms.room[offer, slot] -= units[cell]
         terms.plan_room[offer] -= units[cell]
         count += 1
@@ -329,7 +333,7 @@ def _price_product(
             known[cell - 1] = np.inf
     for place in range(first, last):
         returns[terms.rows[place]] = known[(place - first) * times : (place - first + 1) * times]
-    return count
+    return blocks[:count]
 
 
 @numba.njit(cache=True, nogil=True)
@@ -341,13 +345,15 @@ def _price_some(
     returns: Array,
     products: Array,
 ) -> Array:
-    blocks = np.empty((len(products) * price.most_blocks, 5))
-    count = 0
+    blocks, count = np.empty((1024, 5)), 0
     for product in products:
         wanted = unserved.bounds[product, -1] > unserved.bounds[product, 0]
         if wanted and terms.starts[product + 1] > terms.starts[product]:
-            room = blocks[count:]
-            count += _price_product(unserved, slots, terms, price, product, returns, room)
+            found = _price_product(unserved, slots, terms, price, product, returns)
+            while count + len(found) > len(blocks):
+                blocks = np.concatenate((blocks, np.empty_like(blocks)))
+            blocks[count : count + len(found)] = found
+            count += len(found)
     return blocks[:count].copy()
 
 

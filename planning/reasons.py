@@ -9,6 +9,7 @@ import pandas as pd
 
 from planning.problem import HOUR, Array, Plan, hour_of, instants
 from planning.simulate import Future, Simulator
+from planning.worth import hours_of_use
 
 LIKELY = 0.05  # below this chance of a jam, a line is told as a saving, not as a relief
 JAM_SHARE = 1 / 3  # hours next to a line's worst one belong to its peak from this share of it on
@@ -54,16 +55,6 @@ def per_hour(products: int, futures: Sequence[Future], starts: Array) -> tuple[A
         units += np.bincount(cell, future.orders.quantity, minlength=len(units))
     shape = (products, hours)
     return orders.reshape(shape) / len(futures), units.reshape(shape) / len(futures)
-
-
-def hours_of_use(plan: Plan, units: Array, starts: Array) -> Array:
-    """[L, T] hours in which a line's units are expected to go, given the demand [L, T]."""
-    ready = (starts[None, :] + HOUR > plan.available_from[:, None]) & (
-        starts[None, :] < plan.available_to[:, None]
-    )
-    sold_before = np.cumsum(units * ready, axis=1) - units * ready
-    in_use: Array = ready & (sold_before < plan.units[:, None])
-    return in_use
 
 
 def _peak_hours(heat: Array, use: Array) -> tuple[Array, Array]:

@@ -18,6 +18,7 @@ from planning.advice import capital_advice, effect, jam_advice, late_by
 from planning.allocation import Allocation, Step
 from planning.expectation import Aims, Expectation, expect
 from planning.optimise import Progress, Solution, grow_on
+from planning.polish import give_back
 from planning.problem import Array, Market, Plan
 from planning.rules import Limits
 from planning.simulate import Outcome, Simulator, first_of
@@ -25,7 +26,6 @@ from planning.simulate import Outcome, Simulator, first_of
 SENSED_ORDERS = 1_000_000  # that the futures used here should not exceed together
 GROWN_ORDERS = 300_000  # and those for which more money is spent; all judge what comes out
 MOST_MORE = 0.5  # of the working capital: how far the frontier goes beyond it
-EVERY = 2  # of the rounds of growth that are told in the frontier
 REGROWN = 1 / 8  # of the money that is spent anew when a lead time is shorter
 LEAD_TIMES, CHANNELS = 3, 12  # suppliers whose terms are changed, the most promising ones
 PROMISED = 0.3  # seconds an order that a lead time keeps out of reach; less isn't tried
@@ -190,7 +190,7 @@ def _more_capital(given: Study) -> tuple[list[Change], list[Expectation]]:
     step = capital_step(capital)
     first = given.grown(given.end(), capital + step)[-1]
     path = given.grown(first, (1 + MOST_MORE) * capital)
-    told = [first, *path[:-1:EVERY], path[-1]]
+    told = [first, *path]
     plans = _rising([each.plan for each in told], least=given.base.prealloc_value)
     results = [given.expect(plan) for plan in plans]
     grew = _value(first.plan) > given.base.prealloc_value
@@ -222,7 +222,7 @@ def _frontier(given: Study, beyond: Sequence[Expectation]) -> pd.DataFrame:
     most = given.base.prealloc_value
     before = [
         plan
-        for plan in _rising([step.plan for step in given.solution.growth.path[::EVERY]], least=-1.0)
+        for plan in _rising([step.plan for step in given.solution.growth.path], least=-1.0)
         if _value(plan) < most
     ]
     points = [*(given.expect(plan) for plan in before), given.base, *beyond]
@@ -306,13 +306,11 @@ def _out_of_reach(given: Study, outcomes: Sequence[Outcome]) -> Array:
 
 
 def _lead_times(given: Study, outcomes: Sequence[Outcome]) -> list[Change]:
-    """Half the lead time at the most promising suppliers; the last of the money is spent anew."""
+    """Half the lead time at the most promising suppliers; some of the money is spent anew."""
     market = given.market
     if not given.solution.growth.path:
         return []
-    most = (1 - REGROWN) * _value(given.solution.plan)
-    path = given.solution.growth.path
-    early = [step for step in path if _value(step.plan) <= most] or path[:1]
+    early = _without_least_useful(given)
     orders = sum(len(future.orders) for future in given.simulator.futures)
     promise = 60 * _out_of_reach(given, outcomes) / max(orders, 1)  # seconds an order
     changes = []
@@ -320,7 +318,7 @@ def _lead_times(given: Study, outcomes: Sequence[Outcome]) -> list[Change]:
         own = market.offer_supplier == supplier
         terms = replace(market, lead_time=np.where(own, market.lead_time / 2, market.lead_time))
         simulator = given.simulator.over(given.simulator.futures, terms)
-        other = given.grown(early[-1], given.limits.working_capital, simulator)[-1].plan
+        other = given.grown(early, given.limits.working_capital, simulator)[-1].plan
         name = str(market.supplier_ids[supplier])
         changes.append(
             Change(
@@ -332,6 +330,14 @@ def _lead_times(given: Study, outcomes: Sequence[Outcome]) -> list[Change]:
             )
         )
     return changes
+
+
+def _without_least_useful(given: Study) -> Step:
+    """The plan without the lines that spare least for their money."""
+    growth, plan = given.solution.growth, given.solution.plan
+    allocation = Allocation.holding(given.market, given.limits, plan, growth.money_costs)
+    give_back(allocation, given.simulator, REGROWN)
+    return Step(allocation.plan(), _last_floor(growth.path))
 
 
 def _ranked(changes: Sequence[Change], base: Expectation) -> pd.DataFrame:

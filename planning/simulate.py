@@ -109,6 +109,7 @@ class Simulator:
         self.at = np.concatenate([future.orders.at for future in futures])[self.order]
         quantity = np.concatenate([future.orders.quantity for future in futures])
         self.quantity = quantity[self.order]
+        self.fill = np.stack([future.fill for future in futures])  # [K, O]
 
     def over(self, futures: Sequence[Future], market: Market | None = None) -> Simulator:
         """The same for other futures, or under other terms."""
@@ -196,6 +197,7 @@ class Simulator:
             value=spared[self.order] * minute_price + self.spot_price[source] * self.quantity,
             taken=source < 0,
             bounds=self.bounds,
+            fill=self.fill,
         )
 
 
