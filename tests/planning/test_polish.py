@@ -1,0 +1,103 @@
+"""What a block is worth, what is given back of a grown plan, and that its money does more then."""
+
+import numpy as np
+import pytest
+
+from planning.allocation import Allocation, Step
+from planning.optimise import renew
+from planning.polish import costs_of, give_back
+from planning.pricing import Price, price_blocks
+from planning.problem import HOUR
+from planning.rules import Limits
+from planning.simulate import Batches, Simulator, futures_of
+from tests.planning.strategies import AS_OF, a_market, a_plan, several, some_orders
+
+MINUTE = 10.0  # price of a minute
+SLICE = 500.0
+
+
+def in_hour(hour: int, orders: int, seed: int = 0):
+    """Orders within a clock hour after as-of."""
+    return some_orders(60 * hour + np.sort(np.random.default_rng(seed).uniform(0, 60, orders)))
+
+
+def served(market, streams):
+    futures = futures_of(market, streams, np.ones(3), np.random.default_rng(0))
+    return Simulator(market, futures, a_plan(market, (0, 0, 1, 0)))
+
+
+def within(money: float) -> Limits:
+    return Limits(as_of=AS_OF, horizon=24 * HOUR, working_capital=money)
+
+
+def blocks_of(market, simulator, most_money: float):
+    allocation = Allocation(market, within(1e6))
+    unserved = simulator.unserved(simulator.serve(allocation.plan()), MINUTE)
+    returns = np.full(allocation.units.shape, np.inf)
+    price = Price(0.0, most_money)
+    return price_blocks(unserved, allocation.slots(), allocation.terms(), price, returns)
+
+
+def test_a_block_is_worth_what_it_saves_where_nobody_waits():
+    market = a_market(channels=np.array([500]), fill_rate=np.array([0.7]))
+    simulator = served(market, [in_hour(10, 40, seed) for seed in range(6)])
+    offer, slot, units, gain, _ = blocks_of(market, simulator, 1e6)[0]
+    allocation = Allocation(market, within(1e6))
+    before = costs_of(allocation, simulator, MINUTE).total
+    allocation.units[int(offer), int(slot)] = units
+    saved = before - costs_of(allocation, simulator, MINUTE).total
+    ready = MINUTE * 5 / 60 * units  # an order from ready units still takes 5 seconds
+    assert saved <= gain <= saved + ready
+
+
+def test_a_product_is_priced_until_its_blocks_cost_a_slice():
+    market = several(offers=1, direct=np.array([True]), channels=np.array([1]))
+    hours = [in_hour(hour, 60) for hour in range(1, 24)]
+    every = some_orders(np.concatenate([(day.at - AS_OF) / 60 for day in hours]))
+    simulator = served(market, [every])
+    cost = blocks_of(market, simulator, SLICE)[:, 4]
+    assert cost[:-1].sum() < SLICE <= cost.sum()
+    everything = blocks_of(market, simulator, 1e6)
+    assert np.unique(everything[:, 1]).size == 23
+
+
+def two_products():
+    """A jam of one product, and as many orders of another at a supplier where nobody waits."""
+    market = several(products=2, suppliers=2, offers=2, channels=np.array([1, 100]))
+    at = np.arange(540, 660, 0.5)  # both within two hours, in turn
+    streams = [some_orders(at, product=np.arange(len(at)) % 2)]
+    plan = a_plan(market, (0, 10, 700, 50), (1, 10, 700, 50))
+    return market, served(market, streams), plan
+
+
+def test_the_line_that_spares_least_is_given_back():
+    market, simulator, plan = two_products()
+    allocation = Allocation.holding(market, within(1000), plan, 0.0)
+    give_back(allocation, simulator, 0.5)
+    assert allocation.plan().offer.tolist() == [0]
+    give_back(allocation, simulator, 0.9)  # less than a line's money: nothing
+    assert allocation.plan().units.tolist() == [50]
+
+
+def test_a_frozen_line_is_not_given_back():
+    market, simulator, plan = two_products()
+    allocation = Allocation(market, within(1000))
+    allocation.stay_near(plan, AS_OF + 24 * HOUR)
+    give_back(allocation, simulator, 0.5)
+    assert allocation.plan().units.tolist() == [50, 50]
+
+
+@pytest.mark.parametrize("streams", [1, 3])
+def test_money_of_idle_lines_is_spent_where_it_helps(streams):
+    market = a_market(channels=np.array([2]), shelf_life=np.array([2 * HOUR]))
+    simulator = served(market, [in_hour(10, 120, seed) for seed in range(streams)])
+    idle = a_plan(market, (0, 2, 4, 30), (0, 10, 12, 70))
+    allocation = Allocation.holding(market, within(1000), idle, 0.0)
+    allocation.path = [Step(idle, 0.0)]
+    before = costs_of(allocation, simulator, MINUTE).total
+    batches = Batches(simulator.futures, simulator)
+    renew(allocation, batches, simulator, minute_price=MINUTE, progress=lambda *_: None)
+    plan = allocation.plan()
+    assert costs_of(allocation, simulator, MINUTE).total < before
+    assert (plan.available_from >= AS_OF + 8 * HOUR).all()
+    assert (plan.units * plan.unit_cost).sum() <= 1000
