@@ -66,8 +66,8 @@ def _gains_of_more(
         money = line_money(terms.tiers, o, terms.unit_cost[o], terms.bought[o, t] + units) - before
         arriving = units * terms.fill[o]
         whole = max(arriving, 1.0)  # a share of a unit serves nobody: its chance of a whole one
-        futures = np.full(len(unserved.fill), whole)
-        value, left = relief(unserved, p, slots.start[t], slots.until[p, t], futures, False)
+        alike = np.full(len(unserved.fill), whole)
+        value, left = relief(unserved, p, slots.start[t], slots.until[p, t], alike, False)
         keep = 1 - terms.loss[o] * slots.loses[p, t]
         worth = (value + left * money / units * keep) * arriving / whole
         gains[line] = worth - money * terms.fill[o] - money * terms.money_cost[o]

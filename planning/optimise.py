@@ -202,7 +202,7 @@ def renew(
     for number, share in enumerate(GIVEN_BACK):
         progress("renew", number / len(GIVEN_BACK))
         held = allocation.units
-        give_back(allocation, judge, share)
+        give_back(allocation, judge, judge.serve(allocation.plan()), share)
         allocation.path = []
         grow_on(
             allocation,

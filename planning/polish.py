@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from planning.allocation import Allocation
 from planning.problem import HOUR, Array
-from planning.simulate import Simulator
+from planning.simulate import Outcome, Simulator
 from planning.worth import minutes_per_money
 
 
@@ -59,10 +60,14 @@ def _merged(allocation: Allocation) -> Array:
     return np.where(cheaper[:, None], found, units)
 
 
-def give_back(allocation: Allocation, simulator: Simulator, share: float) -> None:
-    """Give back the lines whose last units spare least for their money, a share of all money."""
+def give_back(
+    allocation: Allocation, simulator: Simulator, outcomes: Sequence[Outcome], share: float
+) -> None:
+    """Give back the lines whose last units spare least for their money, a share of all money.
+
+    `outcomes` are those of the futures under the allocation's plan.
+    """
     plan = allocation.plan()
-    outcomes = simulator.serve(plan)
     rate = np.nan_to_num(minutes_per_money(simulator, outcomes, plan, allocation.starts))
     worst = np.argsort(rate, kind="stable")
     money = np.cumsum((plan.units * plan.unit_cost)[worst])

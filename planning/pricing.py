@@ -281,8 +281,12 @@ def _price_product(
     price: Price,
     product: int,
     returns: Array,
-) -> Array:
-    """One product's blocks [B, 5], best return first, until they cost what a round may spend.
+    blocks: Array,
+    count: int,
+) -> tuple[Array, int]:
+    """Add one product's blocks to the first `count` of `blocks` [B, 5]; all of them, and how many.
+
+    Best return first, until they cost what a round may spend.
 
     Lazy greedy: taking orders can only lower the return of other blocks, so a return computed
     earlier is an upper bound and is computed anew only when it comes out on top. Those of the
@@ -300,7 +304,7 @@ def _price_product(
         rate[(place - first) * times : (place - first + 1) * times] = returns[terms.rows[place]]
     known = rate.copy()
     _bound_returns(unserved, slots, terms, product, rate)
-    blocks, count, money = np.empty((16, 5)), 0, 0.0
+    before_it, money = count, 0.0
     while money < price.most_money:
         cell = int(np.argmax(rate))
         offer, slot = terms.rows[first + cell // times], cell % times
@@ -309,7 +313,7 @@ def _price_product(
         if not fresh[cell]:
             choice = _best_block(unserved, slots, terms, product, offer, slot, enough, price)
             rate[cell], units[cell], gain[cell] = choice
-            if count == 0:
+            if count == before_it:
                 known[cell] = STALE * choice.rate
             fresh[cell] = True
             continue
@@ -333,7 +337,7 @@ def _price_product(
             known[cell - 1] = np.inf
     for place in range(first, last):
         returns[terms.rows[place]] = known[(place - first) * times : (place - first + 1) * times]
-    return blocks[:count]
+    return blocks, count
 
 
 @numba.njit(cache=True, nogil=True)
@@ -349,11 +353,9 @@ def _price_some(
     for product in products:
         wanted = unserved.bounds[product, -1] > unserved.bounds[product, 0]
         if wanted and terms.starts[product + 1] > terms.starts[product]:
-            found = _price_product(unserved, slots, terms, price, product, returns)
-            while count + len(found) > len(blocks):
-                blocks = np.concatenate((blocks, np.empty_like(blocks)))
-            blocks[count : count + len(found)] = found
-            count += len(found)
+            blocks, count = _price_product(
+                unserved, slots, terms, price, product, returns, blocks, count
+            )
     return blocks[:count].copy()
 
 

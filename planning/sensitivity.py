@@ -310,7 +310,7 @@ def _lead_times(given: Study, outcomes: Sequence[Outcome]) -> list[Change]:
     market = given.market
     if not given.solution.growth.path:
         return []
-    early = _without_least_useful(given)
+    early = _without_least_useful(given, outcomes)
     orders = sum(len(future.orders) for future in given.simulator.futures)
     promise = 60 * _out_of_reach(given, outcomes) / max(orders, 1)  # seconds an order
     changes = []
@@ -332,11 +332,11 @@ def _lead_times(given: Study, outcomes: Sequence[Outcome]) -> list[Change]:
     return changes
 
 
-def _without_least_useful(given: Study) -> Step:
+def _without_least_useful(given: Study, outcomes: Sequence[Outcome]) -> Step:
     """The plan without the lines that spare least for their money."""
     growth, plan = given.solution.growth, given.solution.plan
     allocation = Allocation.holding(given.market, given.limits, plan, growth.money_costs)
-    give_back(allocation, given.simulator, REGROWN)
+    give_back(allocation, given.simulator, outcomes, REGROWN)
     return Step(allocation.plan(), _last_floor(growth.path))
 
 

@@ -52,9 +52,7 @@ def test_a_block_is_worth_what_it_saves_where_nobody_waits():
 
 def test_a_product_is_priced_until_its_blocks_cost_a_slice():
     market = several(offers=1, direct=np.array([True]), channels=np.array([1]))
-    hours = [in_hour(hour, 60) for hour in range(1, 24)]
-    every = some_orders(np.concatenate([(day.at - AS_OF) / 60 for day in hours]))
-    simulator = served(market, [every])
+    simulator = served(market, [some_orders(np.arange(60, 24 * 60))])
     cost = blocks_of(market, simulator, SLICE)[:, 4]
     assert cost[:-1].sum() < SLICE <= cost.sum()
     everything = blocks_of(market, simulator, 1e6)
@@ -73,9 +71,10 @@ def two_products():
 def test_the_line_that_spares_least_is_given_back():
     market, simulator, plan = two_products()
     allocation = Allocation.holding(market, within(1000), plan, 0.0)
-    give_back(allocation, simulator, 0.5)
+    give_back(allocation, simulator, simulator.serve(allocation.plan()), 0.5)
     assert allocation.plan().offer.tolist() == [0]
-    give_back(allocation, simulator, 0.9)  # less than a line's money: nothing
+    outcomes = simulator.serve(allocation.plan())
+    give_back(allocation, simulator, outcomes, 0.9)  # less than a line's money: nothing
     assert allocation.plan().units.tolist() == [50]
 
 
@@ -83,7 +82,7 @@ def test_a_frozen_line_is_not_given_back():
     market, simulator, plan = two_products()
     allocation = Allocation(market, within(1000))
     allocation.stay_near(plan, AS_OF + 24 * HOUR)
-    give_back(allocation, simulator, 0.5)
+    give_back(allocation, simulator, simulator.serve(allocation.plan()), 0.5)
     assert allocation.plan().units.tolist() == [50, 50]
 
 
