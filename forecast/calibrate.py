@@ -9,7 +9,8 @@ import numpy as np
 from forecast.demand import Array
 
 _LEAST = 60  # observations that a stretch needs
-_DOUBT = 10.0  # days of hold-out that weigh as much as the belief that no stretch is needed
+_DOUBT = 20.0  # days of hold-out that weigh as much as the belief that no stretch is needed
+_ALIKE = 20.0  # series that weigh as much as the belief that all levels need the same stretch
 _FADE = 0.9  # weight of an origin against the next later one
 _TAIL = 0.95  # the level beyond which the tail has a shape of its own
 _EXTREMES = 40  # held-out values beyond it that a shape needs
@@ -45,9 +46,10 @@ def calibrate(
 ) -> Calibration:
     """Learn from held-out forecasts.
 
-    Each level of each side moves on its own: conformalised quantile regression (Romano, Patterson &
-    Candès 2019) with the score (units − median) / (quantile − median), recent origins weighing more
-    (Barber et al. 2023). Beyond q0.95 scores follow a generalised Pareto distribution.
+    Conformalised quantile regression (Romano, Patterson & Candès 2019) with the score
+    (units − median) / (quantile − median), recent origins weighing more (Barber et al. 2023). With
+    many series each level of each side moves on its own, with few all by much the same factor.
+    Beyond q0.95 scores follow a generalised Pareto distribution.
 
     Parameters
     ----------
@@ -63,12 +65,15 @@ def calibrate(
     """
     found = neutral(part, levels)
     origins, rows = np.unique(age, return_counts=True)
-    days = 2 * len(origins) * min(float(rows.mean()), 20.0) ** 0.5
+    series = float(rows.mean())
+    days = 2 * len(origins) * min(series, 20.0) ** 0.5
     trust = days / (days + _DOUBT)
     weight = np.broadcast_to((_FADE**age)[:, None], actual.shape)
     centre = quantiles[..., middle(levels)]
     error = actual - centre
-    for p in range(len(found.factors)):
+    moved = np.zeros(found.factors.shape)  # logarithms
+    known = np.zeros(moved.shape, dtype=bool)
+    for p in range(len(moved)):
         at = part == p
         for k, level in enumerate(levels):
             distance = quantiles[:, at, k] - centre[:, at]
@@ -77,9 +82,13 @@ def calibrate(
                 continue
             score = error[:, at][usable] / distance[usable]
             share = max(level, 1 - level)
-            moved = weighted_quantile(score, weight[:, at][usable], share)
-            found.factors[p, k] = np.clip(moved, 0.4, 4.0) ** trust
-    return _with_tail(found, actual, quantiles, levels, trust)
+            factor = weighted_quantile(score, weight[:, at][usable], share)
+            moved[p, k], known[p, k] = np.log(np.clip(factor, 0.4, 4.0)), True
+    if not known.any():
+        return found
+    common, own = moved[known].mean(), trust * series / (series + _ALIKE)
+    found.factors[known] = np.exp(trust * common + own * (moved[known] - common))
+    return _with_tail(found, actual, quantiles, levels, own)
 
 
 def weighted_quantile(x: Array, weight: Array, level: float) -> float:

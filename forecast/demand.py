@@ -39,6 +39,11 @@ class Panel:
     # burst, units, orders (those that are fake), note. Rows of other buckets than `ds` are ignored.
     marks: pd.DataFrame | None = None
 
+    @property
+    def whole(self) -> bool:
+        """Whether all that was observed are whole numbers."""
+        return all(bool((row[np.isfinite(row)] % 1 == 0).all()) for row in self.y)
+
     def counted(self) -> Panel:
         """The same panel with orders instead of units as what is asked for.
 

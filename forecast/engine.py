@@ -243,6 +243,9 @@ def _finished(
     label: Array,
 ) -> Forecast:
     offset = ready.offset
+    quantiles = result.quantiles + offset[:, None, None]
+    if panel.whole:
+        quantiles = np.floor(quantiles + 0.5)
     model = np.where(ready.borrowed != "", ready.borrowed, label)
     return Forecast(
         ids=panel.ids,
@@ -250,7 +253,7 @@ def _finished(
         freq=panel.freq,
         levels=LEVELS,
         mean=(result.mean + offset[:, None]).astype(np.float32),
-        quantiles=(result.quantiles + offset[:, None, None]).astype(np.float32),
+        quantiles=quantiles.astype(np.float32),
         paths=(paths + offset[None, :, None]).astype(np.float32),
         model=model,
         shift=panel.shift,

@@ -15,6 +15,7 @@ from forecast.demand import Array, Panel
 from forecast.features import Task, ordinary, past_of, spread
 from forecast.models import Fitted, Model
 from forecast.models.corrected import CorrectedFit
+from forecast.models.folds import Folds
 from forecast.models.intermittent import IntermittentFit, Pools
 from forecast.models.network import Network, Scaling
 from forecast.models.residuals import Counts
@@ -89,6 +90,7 @@ PARTS: dict[type, dict[str, int]] = {
     Calibration: {},
     CorrectedFit: {},
     Counts: {},
+    Folds: {},
     IntermittentFit: {},
     Largest: {},
     Network: {},

@@ -11,6 +11,7 @@ import numpy as np
 from forecast.columns import design, slopes
 from forecast.demand import Array
 from forecast.features import Past, Task, ordinary, past_of, same_time, spread
+from forecast.models.folds import cross_fit
 from forecast.models.model import Prediction
 from forecast.models.network import train
 from forecast.models.residuals import Counts, mixed, poisson_counts, pool_counts
@@ -48,10 +49,10 @@ class Corrected:
         sample = _sample(task, crossed, int(task.effort * most))
         if sample is None or len(sample.error) < LEAST or not (sample.actual > 0).any():
             return Seasonal().fit(task)
-        learned = learn(sample, seed=task.seed)
+        learned, growth = cross_fit(learn, sample, horizon=task.horizon, seed=task.seed)
         counts = poisson_counts(task.levels)
         if (sample.lump > 0).any():
-            mean = sample.expected * learned.growth(sample.x)
+            mean = sample.expected * growth
             counts = pool_counts(mean, sample.actual, sample.lump, task.levels)
         weights = None if crossed is None else crossed.whole
         return CorrectedFit(weights=weights, learned=learned, counts=counts)
@@ -188,6 +189,7 @@ def _rows(task: Task, past: Past, weights: Weights | None) -> Sample:
         expected=m[keep],
         lump=lump[keep],
         level=level[keep],
+        origin=np.full(int(keep.sum()), past.origin),
     )
 
 

@@ -96,8 +96,11 @@ class Network:
         return np.asarray(np.mean([_layers(net, z)[-1] for net in self.nets], axis=0))
 
 
-def train(sample: Sample, *, seed: int) -> Network:
-    """Medians and sides by pinball loss, the mean's logarithm by Poisson deviance, all at once."""
+def train(sample: Sample, *, seed: int, brief: bool = False) -> Network:
+    """Medians and sides by pinball loss, the mean's logarithm by Poisson deviance, all at once.
+
+    `brief`: a single net, for one of several learners whose mean is wanted.
+    """
     scaling = _scaling(sample)
     z = scaling.inputs(sample.x)
     lesson = _Lesson(
@@ -109,7 +112,7 @@ def train(sample: Sample, *, seed: int) -> Network:
         weight=sample.weight.astype(np.float32),
     )
     with ThreadPoolExecutor(workers()) as pool:
-        streams = np.random.default_rng(seed).spawn(_count(len(z)))
+        streams = np.random.default_rng(seed).spawn(1 if brief else _count(len(z)))
         nets = tuple(pool.map(lambda rng: _trained(lesson, rng), streams))
     return Network(
         names=sample.names,

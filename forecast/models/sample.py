@@ -28,16 +28,20 @@ class Sample:
     expected: Array  # [S] units by the simpler rule
     lump: Array  # [S]
     level: Array  # [S]
+    origin: Array  # int [S] bucket from which the row was forecast
 
     @classmethod
     def joined(cls, parts: list[Sample]) -> Sample:
         """All parts in one."""
         arrays = {
-            field.name: np.concatenate([getattr(part, field.name) for part in parts])
-            for field in fields(cls)
-            if field.name != "names"
+            name: np.concatenate([getattr(part, name) for part in parts]) for name in _arrays()
         }
         return cls(names=parts[0].names, **arrays)
+
+    def rows(self, chosen: Array) -> Sample:
+        """Some of the rows."""
+        arrays = {name: getattr(self, name)[chosen] for name in _arrays()}
+        return Sample(names=self.names, **arrays)
 
     @property
     def dense(self) -> Array:
@@ -59,6 +63,10 @@ class Sample:
     def weight(self) -> Array:
         """[S] of a row for the mean: less where many orders have more noise."""
         return np.asarray(1 / (1 + 0.3 * self.usual))
+
+
+def _arrays() -> list[str]:
+    return [field.name for field in fields(Sample) if field.name != "names"]
 
 
 class Quantiles(NamedTuple):

@@ -35,7 +35,7 @@ def test_each_side_moves_on_its_own():
     rng = np.random.default_rng(0)
     y = 100 + rng.exponential(1.0, (2000, 48)) - np.log(2)
     q = np.broadcast_to(100 + 1.5 * ndtri(LEVELS), (2000, 48, 13))
-    found = calibrate(y, q, LEVELS, part=PART, age=np.repeat(np.arange(50), 40))
+    found = calibrate(y, q, LEVELS, part=PART, age=np.repeat(np.arange(20), 100))
     low, high = found.factors[:, 1], found.factors[:, -2]
     assert (low < 0.6).all()
     assert (high > 0.8).all()
@@ -78,3 +78,16 @@ def test_equal_weights_give_an_order_statistic():
     x = np.array([3.0, 1.0, 2.0, 5.0, 4.0])
     assert weighted_quantile(x, np.ones(5), 0.6) == 3.0
     assert weighted_quantile(x, np.array([0, 0, 0, 1.0, 0]), 0.1) == 5.0
+
+
+def test_levels_of_few_series_move_alike_and_of_many_on_their_own():
+    rng = np.random.default_rng(0)
+    y = 100 + rng.exponential(1.0, (2000, 48)) - np.log(2)
+    q = np.broadcast_to(100 + 1.5 * ndtri(LEVELS), (2000, 48, 13))
+    one = calibrate(y[:50], q[:50], LEVELS, part=PART, age=np.arange(50))
+    many = calibrate(y, q, LEVELS, part=PART, age=np.repeat(np.arange(50), 40))
+
+    def apart(found):
+        return np.ptp(np.log(found.factors[0, [1, 2, 3, -4, -3, -2]]))
+
+    assert apart(one) < 0.15 * apart(many)

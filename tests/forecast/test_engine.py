@@ -242,3 +242,13 @@ def test_a_log_that_went_silent_weeks_ago_is_forecast():
     y[:, -30 * 24 :] = 0
     result = forecast(Panel(ids=past.ids, ds=past.ds, y=y, orders=y.copy()), 24)
     assert np.isfinite(result.quantiles).all()
+
+
+def test_quantiles_of_whole_numbers_are_whole_and_of_others_not():
+    ds = pd.date_range("2026-01-01", periods=24 * 28, freq="1h")
+    units = np.random.default_rng(0).poisson(4, len(ds))
+    counts = pd.DataFrame({"unique_id": "a", "ds": ds, "y": units})
+    for scale, whole in ((1.0, True), (0.37, False)):
+        panel = panel_of_series(counts.assign(y=scale * units), freq="1h")
+        found = forecast(panel, 24, members=["seasonal", "lightgbm"]).quantiles
+        assert bool((found % 1 == 0).all()) == whole

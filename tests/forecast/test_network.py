@@ -26,6 +26,7 @@ def sample(n=6000, seed=0, lump=0.0, rate=10.0):
         expected=expected,
         lump=np.full(n, lump),
         level=expected,
+        origin=np.zeros(n, dtype=int),
     )
 
 

@@ -1,0 +1,105 @@
+"""Cross-fitting: where there are few windows, learners are judged by windows that they did not see.
+
+Errors of rows that a learner was trained on are smaller than those to come, and with little history
+much smaller, so the quantiles that it learned lie too close together. Each of several learners does
+without some windows; what they say of these tells how far their quantiles must be stretched (Vovk
+2015, cross-conformal). Their mean is what is forecast.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from forecast.demand import Array
+from forecast.models.sample import LEAST, SIDES, Learned, Quantiles, Sample
+
+_FOLDS = 5
+_BLOCK = 7  # windows next to each other that the same learner does without
+_WINDOWS, _ROWS = 100, 50_000  # beyond these, errors to come are about those of training
+_FEWEST = 60  # rows not seen that a stretch needs
+_STRETCH = (0.3, 5.0)
+_COLUMNS = (0, 1, 3, 4)  # of `Quantiles.around` that hold SIDES
+
+
+@dataclass(frozen=True, kw_only=True)
+class Folds:
+    """The mean of learners that have each seen a part."""
+
+    learned: tuple[Learned, ...]
+    stretch: Array  # [5] of the distances in `Quantiles.around`
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Columns of x."""
+        return self.learned[0].names
+
+    def growth(self, x: Array) -> Array:
+        """[S] expected units over those of the simpler rule."""
+        return np.asarray(
+            np.exp(np.mean([np.log(each.growth(x)) for each in self.learned], axis=0))
+        )
+
+    def quantiles(self, x: Array) -> Quantiles | None:
+        """Standardised errors, stretched; None where all rows had few orders."""
+        told = [each.quantiles(x) for each in self.learned]
+        found = [quantiles for quantiles in told if quantiles is not None]
+        if not found:
+            return None
+        linear, log, around = (np.mean(parts, axis=0) for parts in zip(*found, strict=True))
+        return Quantiles(linear, log, np.sort(around * self.stretch, axis=1))
+
+    def contributions(self, x: Array) -> Array:
+        """[S, F + 1] what each column adds to the logarithm of `growth`, last the usual."""
+        return np.asarray(np.mean([each.contributions(x) for each in self.learned], axis=0))
+
+
+def cross_fit(
+    learn: Callable[..., Learned], sample: Sample, *, horizon: int, seed: int
+) -> tuple[Learned, Array]:
+    """What `learn` makes of a sample, and its [S] `growth` in the rows of the sample.
+
+    With few windows the learners are several, and the growth is told by one that did not see the
+    row. Windows that overlap those that it does without, it does without too.
+    """
+    starts, window = np.unique(sample.origin, return_inverse=True)
+    few = 2 * _FOLDS <= len(starts) <= _WINDOWS and len(sample.error) <= _ROWS
+    block = min(_BLOCK, -(-len(starts) // _FOLDS))
+    fold = np.arange(len(starts)) // block % _FOLDS
+    parts = []
+    for k in range(int(fold.max()) + 1 if few else 0):
+        away = np.abs(starts[:, None] - starts[fold == k]).min(axis=1)
+        parts.append((np.flatnonzero((away >= horizon)[window]), np.flatnonzero(fold[window] == k)))
+    if not few or min(len(seen) for seen, _ in parts) < LEAST:
+        whole = learn(sample, seed=seed)
+        return whole, whole.growth(sample.x)
+    learned, growth = [], np.ones(len(sample.error))
+    scores: list[list[Array]] = [[] for _ in SIDES]
+    for seen, unseen in parts:
+        some = learn(sample.rows(seen), seed=seed, brief=True)
+        growth[unseen] = some.growth(sample.x[unseen])
+        for told, score in zip(scores, _scores(some, sample.rows(unseen)), strict=True):
+            told.append(score)
+        learned.append(some)
+    stretch = np.ones(len(SIDES) + 1)
+    for column, level, told in zip(_COLUMNS, SIDES, scores, strict=True):
+        score = np.concatenate(told)
+        if len(score) >= _FEWEST:
+            stretch[column] = np.clip(np.quantile(score, max(level, 1 - level)), *_STRETCH)
+    return Folds(learned=tuple(learned), stretch=stretch), growth
+
+
+def _scores(learned: Learned, sample: Sample) -> list[Array]:
+    """For each of SIDES, errors over the distance that was told: above 1 = farther."""
+    dense = np.flatnonzero(sample.dense)
+    told = learned.quantiles(sample.x[dense])
+    if told is None:
+        return [np.zeros(0) for _ in SIDES]
+    error = sample.error[dense] - told.linear
+    found = []
+    for distance in told.around[:, _COLUMNS].T:
+        apart = np.abs(distance) > 1e-9
+        found.append(error[apart] / distance[apart])
+    return found
