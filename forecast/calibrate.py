@@ -9,7 +9,7 @@ import numpy as np
 from forecast.demand import Array
 
 _LEAST = 60  # observations that a stretch needs
-_DOUBT = 20.0  # days of hold-out that weigh as much as the belief that no stretch is needed
+_DOUBT = 30.0  # days of hold-out that weigh as much as the belief that no stretch is needed
 _ALIKE = 20.0  # series that weigh as much as the belief that all levels need the same stretch
 _FADE = 0.9  # weight of an origin against the next later one
 _TAIL = 0.95  # the level beyond which the tail has a shape of its own
