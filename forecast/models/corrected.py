@@ -49,9 +49,10 @@ class Corrected:
         sample = _sample(task, crossed, int(task.effort * most))
         if sample is None or len(sample.error) < LEAST or not (sample.actual > 0).any():
             return Seasonal().fit(task)
-        learned, growth = cross_fit(learn, sample, horizon=task.horizon, seed=task.seed)
+        learned, unseen = cross_fit(learn, sample, horizon=task.horizon, seed=task.seed)
         counts = poisson_counts(task.levels)
         if (sample.lump > 0).any():
+            growth = learned.growth(sample.x) if unseen is None else unseen
             mean = sample.expected * growth
             counts = pool_counts(mean, sample.actual, sample.lump, task.levels)
         weights = None if crossed is None else crossed.whole

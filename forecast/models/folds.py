@@ -18,9 +18,9 @@ from forecast.models.sample import LEAST, SIDES, Learned, Quantiles, Sample
 
 _FOLDS = 5
 _BLOCK = 7  # windows next to each other that the same learner does without
-_WINDOWS, _ROWS = 100, 50_000  # beyond these, errors to come are about those of training
+_WINDOWS, _ROWS = 100, 50_000  # with more, learners are nearly as sure as they should be
 _FEWEST = 60  # rows not seen that a stretch needs
-_STRETCH = (0.3, 5.0)
+_STRETCH = (0.3, 5.0)  # the least and the most
 _WHOLE = 0.8  # power of a stretch: the mean of all learners errs less than the one it was told of
 _COLUMNS = (0, 1, 3, 4)  # of `Quantiles.around` that hold SIDES
 
@@ -59,38 +59,45 @@ class Folds:
 
 def cross_fit(
     learn: Callable[..., Learned], sample: Sample, *, horizon: int, seed: int
-) -> tuple[Learned, Array]:
-    """What `learn` makes of a sample, and its [S] `growth` in the rows of the sample.
+) -> tuple[Learned, Array | None]:
+    """What `learn` makes of a sample; with few windows, the mean of several learners.
 
-    With few windows the learners are several, and the growth is told by one that did not see the
-    row. Windows that overlap those that it does without, it does without too.
+    Second the [S] `growth` in the rows of the sample, each told by a learner that did not see it;
+    None where a single one has seen them all.
     """
-    starts, window = np.unique(sample.origin, return_inverse=True)
-    few = 2 * _FOLDS <= len(starts) <= _WINDOWS and len(sample.error) <= _ROWS
-    block = min(_BLOCK, -(-len(starts) // _FOLDS))
-    fold = np.arange(len(starts)) // block % _FOLDS
-    parts = []
-    for k in range(int(fold.max()) + 1 if few else 0):
-        away = np.abs(starts[:, None] - starts[fold == k]).min(axis=1)
-        parts.append((np.flatnonzero((away >= horizon)[window]), np.flatnonzero(fold[window] == k)))
-    if not few or min(len(seen) for seen, _ in parts) < LEAST:
-        whole = learn(sample, seed=seed)
-        return whole, whole.growth(sample.x)
-    learned, growth = [], np.ones(len(sample.error))
-    scores: list[list[Array]] = [[] for _ in SIDES]
+    parts = _parts(sample, horizon)
+    if not parts:
+        return learn(sample, seed=seed), None
+    learned, scores, growth = [], [], np.ones(len(sample.error))
     for seen, unseen in parts:
-        some = learn(sample.rows(seen), seed=seed, brief=True)
-        growth[unseen] = some.growth(sample.x[unseen])
-        for told, score in zip(scores, _scores(some, sample.rows(unseen)), strict=True):
-            told.append(score)
+        some, others = learn(sample.rows(seen), seed=seed, brief=True), sample.rows(unseen)
+        growth[unseen] = some.growth(others.x)
+        scores.append(_scores(some, others))
         learned.append(some)
     stretch = np.ones(len(SIDES) + 1)
-    for column, level, told in zip(_COLUMNS, SIDES, scores, strict=True):
+    for column, level, told in zip(_COLUMNS, SIDES, zip(*scores, strict=True), strict=True):
         score = np.concatenate(told)
         if len(score) >= _FEWEST:
             factor = np.quantile(score, max(level, 1 - level))
             stretch[column] = np.clip(factor, *_STRETCH) ** _WHOLE
     return Folds(learned=tuple(learned), stretch=stretch), growth
+
+
+def _parts(sample: Sample, horizon: int) -> list[tuple[Array, Array]]:
+    """Rows that each learner sees, and those that it is judged by; none where one sees all.
+
+    Windows that overlap those that a learner does without, it does without too.
+    """
+    starts, window = np.unique(sample.origin, return_inverse=True)
+    if not 2 * _FOLDS <= len(starts) <= _WINDOWS or len(sample.error) > _ROWS:
+        return []
+    block = min(_BLOCK, -(-len(starts) // _FOLDS))
+    fold = np.arange(len(starts)) // block % _FOLDS
+    parts = []
+    for k in range(int(fold.max()) + 1):
+        away = np.abs(starts[:, None] - starts[fold == k]).min(axis=1)
+        parts.append((np.flatnonzero((away >= horizon)[window]), np.flatnonzero(fold[window] == k)))
+    return parts if min(len(seen) for seen, _ in parts) >= LEAST else []
 
 
 def _scores(learned: Learned, sample: Sample) -> list[Array]:

@@ -95,7 +95,7 @@ def test_hardly_any_windows_or_many_teach_one_learner(windows):
     sample = noise(windows, rows=100)
     learned, growth = cross_fit(grow, sample, horizon=HOURS, seed=0)
     assert not isinstance(learned, Folds)
-    np.testing.assert_array_equal(growth, grow(sample, seed=0).growth(sample.x))
+    assert growth is None
 
 
 @pytest.mark.parametrize("learn", [grow, train])
