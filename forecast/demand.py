@@ -42,7 +42,7 @@ class Panel:
     @property
     def whole(self) -> bool:
         """Whether all that was observed are whole numbers."""
-        return all(bool((row[np.isfinite(row)] % 1 == 0).all()) for row in self.y)
+        return not bool((self.y % 1 > 0).any())
 
     def counted(self) -> Panel:
         """The same panel with orders instead of units as what is asked for.
