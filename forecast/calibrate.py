@@ -71,8 +71,7 @@ def calibrate(
     weight = np.broadcast_to((_FADE**age)[:, None], actual.shape)
     centre = quantiles[..., middle(levels)]
     error = actual - centre
-    moved = np.zeros(found.factors.shape)  # logarithms
-    known = np.zeros(moved.shape, dtype=bool)
+    moved = np.full(found.factors.shape, np.nan)  # logarithms
     for p in range(len(moved)):
         at = part == p
         for k, level in enumerate(levels):
@@ -83,7 +82,8 @@ def calibrate(
             score = error[:, at][usable] / distance[usable]
             share = max(level, 1 - level)
             factor = weighted_quantile(score, weight[:, at][usable], share)
-            moved[p, k], known[p, k] = np.log(np.clip(factor, 0.4, 4.0)), True
+            moved[p, k] = np.log(np.clip(factor, 0.4, 4.0))
+    known = np.isfinite(moved)
     if not known.any():
         return found
     common, own = moved[known].mean(), trust * series / (series + _ALIKE)

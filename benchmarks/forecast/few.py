@@ -7,14 +7,15 @@ anew. Compare it with MSTL and others by `run.py`; here only what cross-fitting 
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from run import commit
+from score import scores_of
+from sets import Set
 
-from forecast import LEVELS, Panel, forecast, metrics, panel_of_series
+from forecast import Panel, forecast, panel_of_series
 from forecast.demand import Array
 from forecast.models import folds
 
@@ -22,7 +23,6 @@ RESULTS = Path(__file__).resolve().parent / "few.csv"
 HORIZON, DAY = 48, 24
 GROUPS = {1: 24, 4: 8}  # series of a panel: panels
 MEMBERS = {"lightgbm": ["lightgbm"], "network": ["network"], "blend": None}
-MIDDLE = int(np.argmin(np.abs(LEVELS - 0.5)))
 
 
 def main(bench: Path) -> None:
@@ -50,18 +50,12 @@ def main(bench: Path) -> None:
 
 def measured(panel: Panel, names: list[str] | None) -> Array:
     """[4] logarithms of SQL and MASE, coverage of the 80 % interval, share above q0.99."""
-    past = replace(panel, ds=panel.ds[:-HORIZON], y=panel.y[:, :-HORIZON])
-    actual = panel.y[:, -HORIZON:].astype(np.float64)
-    scale = metrics.mase_scale(past.y, DAY)
-    quantiles = forecast(past, HORIZON, members=names, season=DAY).quantiles.astype(np.float64)
-    return np.array(
-        [
-            np.log(metrics.sql(actual, quantiles, LEVELS, scale)),
-            np.log(metrics.mase(actual, quantiles[:, :, MIDDLE], scale)),
-            metrics.coverage(actual, quantiles, LEVELS),
-            metrics.above(actual, quantiles, LEVELS),
-        ]
-    )
+    origin = len(panel.ds) - HORIZON
+    data = Set(name="few", panel=panel, horizon=HORIZON, origins=(origin,), day=DAY)
+    quantiles = forecast(data.past(origin), HORIZON, members=names, season=DAY).quantiles
+    found = scores_of(data, origin, quantiles.astype(np.float64))
+    logs = np.log([found["SQL"], found["MASE"]])
+    return np.array([*logs, found["coverage80"], found["above99"]])
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ def row(data: Set, folder: Path, model: str) -> dict[str, object]:
         past = data.past(origin).y
         positive = ~(past < 0).any(axis=1)
         quantiles[positive] = np.maximum(quantiles[positive], 0)
-        scores.append(_scores(data, origin, quantiles))
+        scores.append(scores_of(data, origin, quantiles))
     found = {name: float(np.mean([s[name] for s in scores])) for name in scores[0]}
     if data.name == "m4":
         found["OWA"] = _owa(data, found)
@@ -49,7 +49,8 @@ def read(folder: Path, model: str, n: int, horizon: int) -> Array:
     return values
 
 
-def _scores(data: Set, origin: int, quantiles: Array) -> dict[str, float]:
+def scores_of(data: Set, origin: int, quantiles: Array) -> dict[str, float]:
+    """Everything measured of [N, H, Q] quantiles from one origin."""
     actual = data.actual(origin)
     scale = data.scale(origin)
     median = quantiles[:, :, MEDIAN]
