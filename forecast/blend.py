@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from forecast.calibrate import Calibration, calibrate, neutral
+from forecast.category_levels import learn_category_levels
 from forecast.demand import Array
 from forecast.effects import learn_effects
 from forecast.features import Task
@@ -70,8 +71,8 @@ def segments(task: Task) -> Array:
 def holdout(task: Task) -> Task | None:
     """The task from earlier origins and some of its series; None when the past is too short.
 
-    Its effects are learned before the first of these origins: with those that have seen the days to
-    come, members would look better than they are.
+    Its effects and categories' levels are learned before the first of these origins: with those
+    that have seen the days to come, members would look better than they are.
     """
     n, length = task.y.shape
     clock = task.clock
@@ -97,7 +98,23 @@ def holdout(task: Task) -> Task | None:
         category=task.category,
         lump=task.lump,
     )
-    return replace(task, origins=tuple(origins), rows=rows, effort=_EFFORT, effects=effects)
+    levels = learn_category_levels(
+        task.y,
+        clock=clock,
+        effects=effects,
+        category=task.category,
+        lump=task.lump,
+        first=origins[0],
+        horizon=task.horizon,
+    )
+    return replace(
+        task,
+        origins=tuple(origins),
+        rows=rows,
+        effort=_EFFORT,
+        effects=effects,
+        category_levels=levels,
+    )
 
 
 def learn(task: Task, models: dict[str, Model]) -> Blend:

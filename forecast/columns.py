@@ -19,6 +19,8 @@ def design(task: Task, past: Past, expected: Array, size: Array) -> dict[str, Ar
     columns |= _lags(task, past, expected, size)
     columns |= _levels(task, past, expected, size) | _moves(task, past, size)
     columns |= _announced(task, past)
+    if task.category_levels is not None:
+        columns["category_level"] = np.log(past.shared)
     return columns
 
 

@@ -42,6 +42,7 @@ FAMILIES = {  # features of `forecast.columns.design`, except those named after 
         *("", "step", "roughness", "month_level", "rate", "trend", "level_1", "level_3", "moved"),
         *(f"moved_{days}" for days in (1, 2, 3, 7, 14)),
         *(f"{name}_{days}" for name in ("hours", "half") for days in (1, 7)),
+        "category_level",
     },
     SHAPE: {"slot", "weekday", "height", "pooled", "before", "after"},
     CALENDAR: {"month_day", "month_left", "holiday", "festival", "effect"},
@@ -57,6 +58,7 @@ class Part(NamedTuple):
 
 
 _LEVEL, _WEEK = Part(TREND, "last days"), Part(SHAPE, "usual shape")
+_CATEGORY = Part(TREND, "its category's level")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,11 +107,12 @@ class _View:
         `units` [b] is its mean; beyond level and shape it saw them in the recent past.
         """
         level = float(self.past.level[0])
-        calm = units / self.past.effect[0, self.at].astype(float)
+        shared = self.past.shared[0, self.at].astype(float)
+        calm = units / self.past.effect[0, self.at].astype(float) / shared
         found = self._bare()
         added = {}
         if weights is not None:
-            added[_LEVEL] = weights.drift(self.task, self.past)[0, self.at]
+            added[_LEVEL] = weights.drift(self.task, self.past)[0, self.at] / shared
         rest = calm - level * self.shape - sum(added.values())
         added[Part(RECENT, source)] = rest
         change = {Part(CALENDAR, "shape of the holiday"): self.shape - self.plain}
@@ -117,7 +120,9 @@ class _View:
             found,
             shape=found.shape | (change if np.any(self.shape != self.plain) else {}),
             added=added,
-            factors=self.calendar | self.events,
+            factors=self.calendar
+            | self.events
+            | ({_CATEGORY: shared} if np.any(shared != 1) else {}),
         )
 
     def repeated(self, units: Array, source: str) -> Rule:
@@ -201,7 +206,12 @@ def _view(task: Task, row: int, window: slice) -> _View:
     origin = task.origins[-1]
     rows = np.array([row])
     past = past_of(task, rows, origin)
-    one = replace(past, level=np.ones(1), effect=np.ones_like(past.effect))
+    one = replace(
+        past,
+        level=np.ones(1),
+        effect=np.ones_like(past.effect),
+        shared=np.ones_like(past.shared),
+    )
     return _View(
         task=replace(task, rows=rows),
         past=past,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from forecast.calendars import Clock, Days, Events
+from forecast.category_levels import CategoryLevels
 from forecast.demand import Array
 from forecast.effects import Effects
 
@@ -14,8 +16,10 @@ _WEEKS = 10
 _DAYS = 14
 _KEEP_WEEKS = 13  # of history that an origin looks at
 _HALF_LIFE = 12.0  # days after which the past counts half for a rarely ordered product's level
+_ORDERS = (60.0, 1.0, 5.0)  # that last week, the fading past and the month are shrunk by
 _PARTS = 3  # of the horizon, at most, of which each has weights of its own
 _SHIFT_DAYS = 3  # after which a new level counts alone
+_RARE, _MOST = 1e-3, 4.5  # least level of a category; by which a level is moved at most
 _SHAPE_NOISE = 0.1  # variance of a product's shape around its category's, relative
 
 
@@ -37,6 +41,7 @@ class Task:
     events: Events
     effects: Effects
     category: Array  # int [N]
+    category_levels: CategoryLevels | None  # None = no series counts orders
     attributes: Array  # float32 [N, A] of products, NaN = unknown
     launch: Array  # int [N] bucket from which a product was on sale
     similar: Array  # int [N] row of the product it resembles, −1 = none told
@@ -65,8 +70,9 @@ class Past:
     flat: Array  # float32 [n, K] units / effect, NaN = not observed
     week: Array  # float32 [n, K + 1] mean of `flat` over the week before column k
     effect: Array  # float32 [n, H] effects in the horizon
-    level: Array  # float [n] expected ordinary units in a mean bucket
+    level: Array  # float [n] ordinary units in a mean bucket of late
     month: Array  # float [n] mean of the last 28 days
+    shared: Array  # float32 [n, H] category's expected level against the one that `level` saw
 
     def at(self, buckets: Array) -> Array:
         """[n, ...] `flat` at buckets of the panel, NaN where it was not seen before the origin."""
@@ -96,10 +102,10 @@ def past_of(task: Task, rows: Array, origin: int) -> Past:
     np.cumsum(seen, axis=1, out=count[:, 1:])
     weekly = _trailing(total, count, week)
     shift = task.level_start[rows] - first
-    known = (shift > 0) & (shift < span - _SHIFT_DAYS * clock.day)
-    if known.any():
-        total, count = _since(total, np.where(known, shift, 0)), _since(count, shift * known)
-    level, month = _level(task, rows, total, count, week)
+    since = np.where((shift > 0) & (shift < span - _SHIFT_DAYS * clock.day), shift, 0)
+    if since.any():
+        total, count = _since(total, since), _since(count, since)
+    found = _level(task, rows, total, count, week)
     return Past(
         rows=rows,
         origin=origin,
@@ -107,8 +113,9 @@ def past_of(task: Task, rows: Array, origin: int) -> Past:
         flat=flat,
         week=weekly,
         effect=factor[:, span:],
-        level=level,
-        month=month,
+        level=found.level,
+        month=found.month,
+        shared=_shared(task, rows, origin, first + since, found.weights),
     )
 
 
@@ -142,7 +149,13 @@ def _faded_mean(total: Array, count: Array, day: int) -> tuple[Array, Array]:
     return units / np.maximum(seen, 1e-9), seen
 
 
-def _level(task: Task, rows: Array, total: Array, count: Array, week: int) -> tuple[Array, Array]:
+class _Level(NamedTuple):
+    level: Array  # [n]
+    month: Array  # [n] mean of the last 28 days, shrunk
+    weights: Array  # [4, n] in `level` of the means of the week, the fading past, 28 days, ever
+
+
+def _level(task: Task, rows: Array, total: Array, count: Array, week: int) -> _Level:
     """Last week's mean, shrunk by the number of orders to one that fades over the last weeks.
 
     The fading mean is shrunk to the month's, and that to the whole past's.
@@ -152,19 +165,51 @@ def _level(task: Task, rows: Array, total: Array, count: Array, week: int) -> tu
     month, seen_month = _mean_before(total, count, 4 * week)
     recent, seen_recent = _mean_before(total, count, week)
     faded, seen_faded = _faded_mean(total, count, task.clock.day)
-    month = _shrink(month, seen_month, ever, lump, 5.0)
-    faded = _shrink(faded, seen_faded, month, lump, 1.0)
-    level = _shrink(recent, seen_recent, faded, lump, 20.0)
-    return np.where(seen_ever > 0, level, 0.0), np.where(seen_ever > 0, month, 0.0)
+    to_recent, to_faded, to_month = _ORDERS
+    c = _trust(month, seen_month, ever, lump, to_month)
+    month = c * month + (1 - c) * ever
+    b = _trust(faded, seen_faded, month, lump, to_faded)
+    faded = b * faded + (1 - b) * month
+    a = _trust(recent, seen_recent, faded, lump, to_recent)
+    level = a * recent + (1 - a) * faded
+    ever_seen = seen_ever > 0
+    return _Level(
+        level=np.where(ever_seen, level, 0.0),
+        month=np.where(ever_seen, month, 0.0),
+        weights=np.stack([a, (1 - a) * b, (1 - a) * (1 - b) * c, (1 - a) * (1 - b) * (1 - c)]),
+    )
 
 
-def _shrink(mean: Array, seen: Array, prior: Array, lump: Array, strength: float) -> Array:
+def _trust(mean: Array, seen: Array, prior: Array, lump: Array, strength: float) -> Array:
     orders = np.maximum(mean, 0.2 * prior) * seen / lump
-    return np.asarray((orders * mean + strength * prior) / (orders + strength))
+    return np.asarray(orders / (orders + strength))
+
+
+def _shared(task: Task, rows: Array, origin: int, since: Array, weights: Array) -> Array:
+    """float32 [n, H] the category's expected level over its mean in the windows of `_level`.
+
+    Past levels count from bucket `since` [n] on, with `weights` [4, n]; 1 for a series that is no
+    count of orders.
+    """
+    known = task.category_levels
+    if known is None:
+        return np.ones((len(rows), task.horizon), dtype=np.float32)
+    category, day = task.category[rows], task.clock.day
+    week = day * task.clock.week
+    starts = [np.maximum(since, origin - span) for span in (week, 4 * week)]
+    means = [
+        known.mean(category, starts[0], origin),
+        known.faded(category, since, origin, _HALF_LIFE),
+        known.mean(category, starts[1], origin),
+        known.mean(category, since, origin),
+    ]
+    before = np.maximum(np.einsum("kn,kn->n", weights, np.stack(means)), _RARE)[:, None]
+    ratio = np.clip(known.ahead(category, origin, task.horizon) / before, 1 / _MOST, _MOST)
+    return np.where(task.lump[rows, None] > 0, ratio, 1.0).astype(np.float32)
 
 
 def ordinary(task: Task, past: Past) -> Array:
-    """[n, H] expected units: level × shape of the week × effects.
+    """[n, H] expected units: level × category's share in it × shape of the week × effects.
 
     The shape is each time of week's share of its week, a weighted mean over past weeks, mixed with
     the time of day's over the last two weeks × the category's weekday share, both shrunk to the
@@ -180,7 +225,7 @@ def ordinary(task: Task, past: Past) -> Array:
     noise = 1 / np.maximum(per_bucket[:, None] * (n_weeks + 0.5 * n_days), 1e-9)
     mine = np.where(np.isfinite(own), _SHAPE_NOISE / (_SHAPE_NOISE + noise), 0.0)
     shape = mine * np.nan_to_num(own) + (1 - mine) * pooled
-    return np.asarray(past.level[:, None] * shape * past.effect)
+    return np.asarray(past.level[:, None] * past.shared * shape * past.effect)
 
 
 def _shares(past: Past, at: Array, half: int) -> Array:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from forecast.borrow import Kin, borrow, fulfilment_of
 from forecast.calendars import Clock, clock_of, days_of, events_of
+from forecast.category_levels import learn_category_levels
 from forecast.clean import by_time, launches, pauses, shifted
 from forecast.clean import clean as cleaned
 from forecast.demand import Array, Panel
@@ -68,6 +69,15 @@ def prepare(
         lump=lump,
     )
     y, borrowed = borrow(y, clock=clock, effects=effects, kin=kin)
+    levels = learn_category_levels(
+        y,
+        clock=clock,
+        effects=effects,
+        category=category,
+        lump=lump,
+        first=y.shape[1],
+        horizon=horizon,
+    )
     task = Task(
         y=y,
         origins=(y.shape[1],),
@@ -79,6 +89,7 @@ def prepare(
         events=planned,
         effects=effects,
         category=category,
+        category_levels=levels,
         attributes=price[:, None].astype(np.float32),
         launch=launch,
         similar=similar,
