@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from forecast.demand import Array
-from forecast.features import Past, Task, last_weeks, mean_seen, pooled_shape, same_time
+from forecast.features import Past, Task, last_weeks, mean_seen, same_time
+from forecast.shapes import pooled_shape
 
 _MOVES = (1, 2, 3, 7, 14)  # days over which movement is measured
 

@@ -11,11 +11,12 @@ import numpy as np
 from forecast.blend import Blend, segments
 from forecast.demand import Array
 from forecast.effects import event_factors
-from forecast.features import Past, Task, ordinary, past_of
+from forecast.features import Past, Task, past_of
 from forecast.models import Fitted
 from forecast.models.corrected import CorrectedFit
 from forecast.models.ridge import RidgeFit, Weights
 from forecast.models.seasonal import SeasonalFit, SeasonalNaive
+from forecast.shapes import ordinary
 from forecast.tasks import Prepared
 
 BASE, TREND, SHAPE, RECENT = "base level", "trend", "day and week", "recent past"

@@ -14,6 +14,8 @@ AGES = np.array([0, 1, 2, 3, 4, 6, 8, 12, 18, 24, 36, 48, 72])  # hours since an
 _BORROW = 5.0  # strength of the category's effect against a product's own
 _EVENT_NOISE = 0.1  # variance of an event's size, so that one event never counts as many
 _TREND_DAYS = 21
+_BUSY = (3.0, 10.0)  # orders + times its mean that a bucket counts as at most
+_EVERYONE, _CATEGORY = (0.5, 3.0), (24.0, 20.0)  # strengths of what their weeks are shrunk to
 _BUCKET_ORDERS = 5.0  # orders that a usual bucket counts as, in a series that counts no orders
 
 
@@ -53,7 +55,7 @@ def learn_effects(
     busy = _busy(events, y.shape, clock)
     calm = y if busy is None else np.where(busy, np.nan, y).astype(np.float32)
     calendar, weekday = _calendar(calm, clock, days, category)
-    shape = _shape(calm, clock, calendar, category)
+    shape = _shape(calm, clock, calendar, category, lump)
     event = np.ones((len(events.types), len(AGES), len(y)), dtype=np.float32)
     boost = None
     if busy is not None:
@@ -113,8 +115,11 @@ def _calendar(y: Array, clock: Clock, days: Days, category: Array) -> tuple[Arra
     return np.exp(np.clip(effect, -2.0, 2.0)), share
 
 
-def _shape(y: Array, clock: Clock, calendar: Array, category: Array) -> Array:
-    """[C, week, day] each category's week, shrunk to everyone's where it has few orders."""
+def _shape(y: Array, clock: Clock, calendar: Array, category: Array, lump: Array) -> Array:
+    """[C, week, day] each category's week, shrunk to everyone's where it has few orders.
+
+    No bucket counts as more than a busy one: a bulk order is no habit.
+    """
     recent = slice(max(y.shape[1] - 26 * clock.week * clock.day, 0), y.shape[1])
     at = np.arange(y.shape[1])[recent]
     told = np.zeros((len(calendar), len(at)))
@@ -124,19 +129,37 @@ def _shape(y: Array, clock: Clock, calendar: Array, category: Array) -> Array:
         seen = np.isfinite(window)
         filled = np.where(seen, window, 0)
         level = filled.sum(axis=1) / np.maximum(seen.sum(axis=1), 1)
+        order = lump[category == g]
+        most = np.where(order > 0, _BUSY[0] * order + _BUSY[1] * level, np.inf)
+        filled = np.minimum(filled, most[:, None])
         told[g] = filled.sum(axis=0)
         usual[g] = np.einsum("n,nt->t", level, seen) * calendar[g, clock.date[at]]
-    place = clock.weekday[at] * clock.day + clock.slot[at]
-    size = clock.week * clock.day
-    everyone = _by_place(told.sum(axis=0), usual.sum(axis=0), place, size, np.ones(size), 0.5)
-    slot = _by_place(
-        told.sum(axis=0), usual.sum(axis=0), clock.slot[at], clock.day, np.ones(clock.day), 0.5
-    )
-    everyone = np.where(everyone > 0, everyone, np.tile(slot, clock.week))
+    flat = np.ones(clock.week * clock.day)
+    everyone = _week(told.sum(axis=0), usual.sum(axis=0), clock, at, flat, _EVERYONE)
     shape = np.stack(
-        [_by_place(t, u, place, size, everyone, 3.0) for t, u in zip(told, usual, strict=True)]
+        [_week(t, u, clock, at, everyone, _CATEGORY) for t, u in zip(told, usual, strict=True)]
     ).reshape(len(calendar), clock.week, clock.day)
     return np.asarray(shape / np.maximum(shape.mean(axis=(1, 2), keepdims=True), 1e-9))
+
+
+def _week(
+    told: Array, usual: Array, clock: Clock, at: Array, prior: Array, strength: tuple[float, float]
+) -> Array:
+    """[week × day] demand of a time of week against the usual, given in the buckets `at`.
+
+    What `prior` expects is corrected by the hour of the day, then by the weekday, then by the time
+    of week: each has fewer orders to tell from than the one before. `strength` is that of hours and
+    weekdays, and of times of week, in usual buckets.
+    """
+    size, likely = len(prior), prior
+    hour, weekday = np.tile(np.arange(clock.day), clock.week), np.arange(size) // clock.day
+    place = clock.weekday[at] * clock.day + clock.slot[at]
+    whole, cell = strength
+    for key, few in ((hour, whole), (weekday, whole), (np.arange(size), cell)):
+        ones = np.ones(int(key.max()) + 1)
+        ratio = _by_place(told, usual * likely[place], key[place], len(ones), ones, few)
+        likely = likely * ratio[key]
+    return likely
 
 
 def _by_place(

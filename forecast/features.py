@@ -12,15 +12,12 @@ from forecast.category_levels import CategoryLevels
 from forecast.demand import Array
 from forecast.effects import Effects
 
-_WEEKS = 10
-_DAYS = 14
 _KEEP_WEEKS = 13  # of history that an origin looks at
 _HALF_LIFE = 12.0  # days after which the past counts half for a rarely ordered product's level
 _ORDERS = (60.0, 1.0, 5.0)  # that last week, the fading past and the month are shrunk by
 _PARTS = 3  # of the horizon, at most, of which each has weights of its own
 _SHIFT_DAYS = 3  # after which a new level counts alone
 _RARE, _MOST = 1e-3, 4.5  # least level of a category; by which a level is moved at most
-_SHAPE_NOISE = 0.1  # variance of a product's shape around its category's, relative
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)  # a task equals itself alone, and can be a key
@@ -208,65 +205,6 @@ def _shared(task: Task, rows: Array, origin: int, since: Array, weights: Array) 
     return np.where(task.lump[rows, None] > 0, ratio, 1.0).astype(np.float32)
 
 
-def ordinary(task: Task, past: Past) -> Array:
-    """[n, H] expected units: level × category's share in it × shape of the week × effects.
-
-    The shape is each time of week's share of its week, a weighted mean over past weeks, mixed with
-    the time of day's over the last two weeks × the category's weekday share, both shrunk to the
-    category's shape by the noise that the number of orders leaves in them.
-    """
-    weekly, n_weeks = _week_shape(task, past)
-    daily, n_days = _day_shape(task, past)
-    trust = n_weeks / (n_weeks + 2.0)
-    own = np.where(np.isfinite(weekly), trust * weekly + (1 - trust) * daily, daily)
-    own = np.where(np.isfinite(daily), own, weekly)
-    pooled = pooled_shape(task, past)
-    per_bucket = past.month / np.maximum(task.lump[past.rows], 1e-9)
-    noise = 1 / np.maximum(per_bucket[:, None] * (n_weeks + 0.5 * n_days), 1e-9)
-    mine = np.where(np.isfinite(own), _SHAPE_NOISE / (_SHAPE_NOISE + noise), 0.0)
-    shape = mine * np.nan_to_num(own) + (1 - mine) * pooled
-    return np.asarray(past.level[:, None] * past.shared * shape * past.effect)
-
-
-def _shares(past: Past, at: Array, half: int) -> Array:
-    """[n, ...] units of a bucket against the mean of the week around it."""
-    value = past.at(at)
-    mean = past.week_at(np.minimum(at + half, past.origin))
-    return np.where(mean > 0, value / np.where(mean > 0, mean, 1), np.nan)
-
-
-def _week_shape(task: Task, past: Past) -> tuple[Array, Array]:
-    clock, ahead = task.clock, task.ahead(past.origin)
-    half = clock.day * clock.week // 2
-    size = np.zeros((len(past.rows), task.horizon))
-    weight = np.zeros_like(size)
-    for k in range(_WEEKS):
-        at = same_time(clock, ahead, past.origin, k + 1, weekly=True)
-        if (at < past.first).all():
-            break
-        share = _shares(past, at, half)
-        seen = np.isfinite(share)
-        size += np.where(seen, 0.85**k * share, 0)
-        weight += 0.85**k * seen
-    return np.divide(size, weight, out=np.full_like(size, np.nan), where=weight > 0), weight
-
-
-def _day_shape(task: Task, past: Past) -> tuple[Array, Array]:
-    clock, ahead = task.clock, task.ahead(past.origin)
-    half = clock.day * clock.week // 2
-    share = task.effects.weekday[task.category[past.rows]]
-    size = np.zeros((len(past.rows), task.horizon))
-    weight = np.zeros_like(size)
-    for k in range(_DAYS):
-        at = same_time(clock, ahead, past.origin, k + 1)
-        value = _shares(past, at, half) / share[:, clock.weekday[at]]
-        seen = np.isfinite(value)
-        size += np.where(seen, 0.95**k * value, 0)
-        weight += 0.95**k * seen
-    mean = np.divide(size, weight, out=np.full_like(size, np.nan), where=weight > 0)
-    return mean * share[:, clock.weekday[ahead]], weight
-
-
 def same_time(clock: Clock, ahead: Array, origin: int, k: int, *, weekly: bool = False) -> Array:
     """[H] bucket of the k-th last day known at the origin, at each bucket's own local time.
 
@@ -289,13 +227,6 @@ def same_time(clock: Clock, ahead: Array, origin: int, k: int, *, weekly: bool =
             place = np.searchsorted(dates, latest[mine], side="right") - k
             date[mine] = np.where(place >= 0, dates[np.clip(place, 0, None)], -1)
     return np.where(date >= 0, clock.table[np.clip(date, 0, None), slot], -1)
-
-
-def pooled_shape(task: Task, past: Past) -> Array:
-    """[n, H] share of a category's mean bucket that each bucket of the horizon has."""
-    ahead = task.ahead(past.origin)
-    shape = task.effects.shape[task.category[past.rows]]
-    return np.asarray(shape[:, task.clock.weekday[ahead], task.clock.slot[ahead]])
 
 
 def last_weeks(task: Task, past: Past) -> Array:

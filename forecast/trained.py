@@ -12,7 +12,7 @@ from forecast.blend import Blend
 from forecast.calibrate import Calibration
 from forecast.columns import design
 from forecast.demand import Array, Panel
-from forecast.features import Task, ordinary, past_of, spread
+from forecast.features import Task, past_of, spread
 from forecast.models import Fitted, Model
 from forecast.models.corrected import CorrectedFit
 from forecast.models.folds import Folds
@@ -23,6 +23,7 @@ from forecast.models.ridge import RidgeFit, Weights
 from forecast.models.seasonal import SeasonalFit, SeasonalNaive
 from forecast.models.slow import Largest
 from forecast.models.trees import Trees
+from forecast.shapes import ordinary
 
 MOST_DAYS = 1.0  # between the ends of two panels that one training serves
 MOST_NEW = 0.1  # share of products that a training may not know

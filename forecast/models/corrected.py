@@ -10,7 +10,7 @@ import numpy as np
 
 from forecast.columns import design, slopes
 from forecast.demand import Array
-from forecast.features import Past, Task, ordinary, past_of, same_time, spread
+from forecast.features import Past, Task, past_of, same_time, spread
 from forecast.models.folds import cross_fit
 from forecast.models.model import Prediction
 from forecast.models.network import train
@@ -19,6 +19,7 @@ from forecast.models.ridge import Crossed, Weights, crossed_weights, past_origin
 from forecast.models.sample import LEAST, SIDES, Learned, Sample, workers
 from forecast.models.seasonal import Seasonal, SeasonalFit
 from forecast.models.trees import grow
+from forecast.shapes import ordinary
 
 _CHUNK = 500  # series predicted at a time
 _FLOOR = 0.02  # of the level, added before taking logarithms

@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from forecast.demand import Array
-from forecast.features import Past, Task, ordinary, past_of
+from forecast.features import Past, Task, past_of
 from forecast.models.model import Prediction
 from forecast.models.seasonal import Seasonal, SeasonalFit
+from forecast.shapes import ordinary
 
 HALF_LIVES = (4.0, 8.0, 16.0, 32.0, 64.0)  # days; the last is what the others are shrunk to
 _SIZE_HALF_LIFE = 30.0  # days after which the size of a sale counts half

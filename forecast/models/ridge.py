@@ -9,11 +9,12 @@ import numpy as np
 
 from forecast.demand import Array
 from forecast.effects import settled
-from forecast.features import Past, Task, change, mean_seen, ordinary, past_of, same_time
+from forecast.features import Past, Task, change, mean_seen, past_of, same_time
 from forecast.models.backcasts import past_errors, predicted
 from forecast.models.model import Prediction
 from forecast.models.residuals import Counts
 from forecast.models.seasonal import Seasonal, SeasonalFit
+from forecast.shapes import ordinary
 
 _PENALTY = 2e-4  # of a series' own weights, against the mean square of its candidates
 _CHUNK = 500  # series at a time, to bound memory

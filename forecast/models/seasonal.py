@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from forecast.demand import Array
-from forecast.features import Past, Task, ordinary, same_time
+from forecast.features import Past, Task, same_time
 from forecast.models.backcasts import past_errors, predicted
 from forecast.models.model import Prediction
 from forecast.models.residuals import Counts, error_quantiles
+from forecast.shapes import ordinary
 
 _SETTLED = 14  # days on sale before a series' own errors say what is usual for it
 

@@ -22,8 +22,9 @@ from forecast.blend import Blend, segments
 from forecast.calibrate import neutral
 from forecast.columns import design, slopes
 from forecast.drivers import DRIVERS, FAMILIES, Part, explained
-from forecast.features import ordinary, past_of, spread
+from forecast.features import past_of, spread
 from forecast.models import Prediction
+from forecast.shapes import ordinary
 from forecast.tasks import prepare
 from tests.forecast import market
 

@@ -2,7 +2,8 @@ import numpy as np
 
 from forecast.columns import design, slopes
 from forecast.demand import Panel
-from forecast.features import ordinary, past_of, spread
+from forecast.features import past_of, spread
+from forecast.shapes import ordinary
 from forecast.tasks import prepare
 from tests.forecast import market
 
