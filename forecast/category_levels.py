@@ -13,7 +13,7 @@ import numpy as np
 
 from forecast.calendars import Clock
 from forecast.demand import Array
-from forecast.effects import Effects
+from forecast.effects import Effects, settled
 
 _WINDOWS = (28.0, 7.0, 3.0, 1.0, 0.5, 0.125)  # days before an origin that tell of a level
 _PRIOR = (1.0, 0.0, 0.0, 0.0, 0.0)  # the last week's level stays: what nothing learned says
@@ -50,17 +50,18 @@ class CategoryLevels:
         a, b = (np.maximum(at, start[:, None]) for at in (np.maximum(ends - self.day, 0), ends))
         weight = 0.5 ** (np.arange(len(ends)) / half_life)
         rows = category[:, None]
-        came = (self.orders[rows, b] - self.orders[rows, a]) @ weight
-        usual = (self.usual[rows, b] - self.usual[rows, a]) @ weight
+        came = np.einsum("nd,d->n", self.orders[rows, b] - self.orders[rows, a], weight)
+        usual = np.einsum("nd,d->n", self.usual[rows, b] - self.usual[rows, a], weight)
         return _ratio(came, usual)
 
     def ahead(self, category: Array, origin: int, horizon: int) -> Array:
         """[n, H] level that is expected after the origin."""
         long, changes = _state(self.orders, self.usual, category, np.array([origin]), self.day)
-        blocks = long + changes[:, 0] @ self.weights.T
+        blocks = long + np.einsum("nk,bk->nb", changes[:, 0], self.weights)
         at = np.arange(horizon) + 0.5
-        between = [np.interp(at, self.middle, unit) for unit in np.eye(len(self.middle))]
-        return np.asarray(np.exp(np.clip(blocks @ np.stack(between), -_MOST, _MOST)))
+        between = np.stack([np.interp(at, self.middle, unit) for unit in np.eye(len(self.middle))])
+        level = np.einsum("nb,bh->nh", blocks, between)
+        return np.asarray(np.exp(np.clip(level, -_MOST, _MOST)))
 
 
 def learn_category_levels(
@@ -160,6 +161,5 @@ def _regress(x: Array, y: Array, weight: Array) -> Array:
     gram = (x * weight[:, None]).T @ x
     power = np.trace(gram) / len(prior) / max(float(weight.sum()), 1e-9)
     left = (x * weight[:, None]).T @ (y - x @ prior)
-    return np.asarray(
-        prior + np.linalg.solve(gram + (_DAYS * power + 1e-9) * np.eye(len(prior)), left)
-    )
+    penalty = (_DAYS * power + 1e-9) * np.eye(len(prior))
+    return settled(prior + np.linalg.solve(gram + penalty, left))
