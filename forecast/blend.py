@@ -23,9 +23,9 @@ _CELLS = 40_000  # buckets scored for a segment and part of the horizon
 _FEWEST_ROWS = 10  # held-out rows with which a segment has weights of its own
 _STEPS = 20  # of the greedy search: weights are whole twentieths, before the belief is mixed in
 _BELIEF = 600  # held-out rows that weigh as much as the belief below
-_RARE = "intermittent"
 # Gain from history that a hold-out takes from them:
 _LEARNERS = ("lightgbm", "lightgbm_daily", "network")
+_RARE, _COUNTS = "intermittent", "seasonal"  # believed beside them, in orders of a segment
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +121,7 @@ def learn(task: Task, models: dict[str, Model]) -> Blend:
     """Weights and calibration from the hold-out."""
     names = tuple(models)
     part = task.part
-    belief = np.stack([believed(names, rare=s < _DENSE) for s in range(len(_RATES) + 1)])
+    belief = np.stack([believed(names, beside) for beside in _beside(task)])
     weights = np.repeat(belief[:, None], int(part.max()) + 1, axis=1)
     calm = neutral(part, task.levels)
     past = holdout(task)
@@ -168,13 +168,19 @@ def _weigh_all(
     return weights
 
 
-def believed(names: tuple[str, ...], *, rare: bool) -> Array:
+def _beside(task: Task) -> list[str]:
+    """Name of the member that is believed beside the learners, in each segment."""
+    counts = segments(task)[task.lump > 0] == len(_RATES)
+    last = _COUNTS if 2 * counts.sum() > (segments(task) == len(_RATES)).sum() else ""
+    return [_RARE] * _DENSE + [_COUNTS] * (len(_RATES) - _DENSE) + [last]
+
+
+def believed(names: tuple[str, ...], beside: str = "") -> Array:
     """[M] weights before anything is held out: those that learn from all series, else everyone.
 
-    The member for rarely sold products is believed where orders are rare.
+    `beside` is the name of one more that is believed.
     """
-    trusted = (*_LEARNERS, _RARE) if rare else _LEARNERS
-    chosen = np.array([name in trusted for name in names], dtype=float)
+    chosen = np.array([name in (*_LEARNERS, beside) for name in names], dtype=float)
     chosen = chosen if chosen.any() else np.ones(len(names))
     return np.asarray(chosen / chosen.sum())
 

@@ -15,10 +15,11 @@ from forecast.calendars import Clock
 from forecast.demand import Array
 from forecast.effects import Effects, settled
 
-_WINDOWS = (28.0, 7.0, 3.0, 1.0, 0.5, 0.125)  # days before an origin that tell of a level
-_PRIOR = (1.0, 0.0, 0.0, 0.0, 0.0)  # the last week's level stays: what nothing learned says
+_WINDOWS = (1e6, 28.0, 7.0, 3.0, 1.0, 0.5, 0.125)  # days before an origin that tell of a level
+_PRIOR = (1.0, 1.0, 0.0, 0.0, 0.0, 0.0)  # the last week's level stays: what nothing learned says
 _EDGES = (0.25, 0.5, 1.0, 2.0)  # days ahead at which other weights begin
 _ORDERS = 10.0  # orders that a window's level is shrunk to the longer window's by
+_SURPRISE = 20.0  # orders that a surprise is shrunk to none by
 _DAYS = 20.0  # of learning that count as much as the prior
 _EVERY = 8  # past origins a day that teach
 _FEWEST = 3  # days of them
@@ -63,6 +64,16 @@ class CategoryLevels:
         level = np.einsum("nb,bh->nh", blocks, between)
         return np.asarray(np.exp(np.clip(level, -_MOST, _MOST)))
 
+    def surprise(self, category: Array, origin: int, horizon: int) -> Array:
+        """[n, H] orders of each day after the origin over those that were expected of it."""
+        ahead = slice(origin, origin + horizon + 1)
+        level = self.ahead(np.arange(len(self.orders)), origin, horizon)
+        days = np.arange(0, horizon, self.day)
+        came = np.add.reduceat(np.diff(self.orders[:, ahead]), days, axis=1)
+        expected = np.add.reduceat(np.diff(self.usual[:, ahead]) * level, days, axis=1)
+        factor = (came + _SURPRISE) / (expected + _SURPRISE)
+        return np.asarray(np.repeat(factor, self.day, axis=1)[category, :horizon])
+
 
 def learn_category_levels(
     y: Array,
@@ -76,8 +87,8 @@ def learn_category_levels(
 ) -> CategoryLevels | None:
     """Levels of the whole panel, and weights from what came before bucket `first`.
 
-    In each block of the horizon the logarithm of a category's level, against that of the last 28
-    days, is regressed on the steps from each window's level to the next shorter one's. The weights
+    In each block of the horizon the logarithm of a category's level, against that of its whole
+    past, is regressed on the steps from each window's level to the next shorter one's. The weights
     are those of all categories and are shrunk to `_PRIOR` (ridge regression).
 
     Parameters

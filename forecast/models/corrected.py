@@ -48,7 +48,7 @@ class Corrected:
         learn, most = _LEARNERS[self.learner]
         crossed = None if self.daily else crossed_weights(task)
         sample = _sample(task, crossed, int(task.effort * most))
-        if sample is None or len(sample.error) < LEAST or not (sample.actual > 0).any():
+        if sample is None or len(sample.x) < LEAST or not (sample.actual > 0).any():
             return Seasonal().fit(task)
         learned, unseen = cross_fit(learn, sample, horizon=task.horizon, seed=task.seed)
         counts = poisson_counts(task.levels)
@@ -177,22 +177,34 @@ def _rows(task: Task, past: Past, weights: Weights | None) -> Sample:
     s = spread(task, past, m)
     columns = _columns(task, past, m, s, weights)
     actual = task.y[past.rows, past.origin : past.origin + task.horizon]
+    alone = actual / _surprise(task, past)
     level = np.broadcast_to(np.maximum(past.level, 1e-9)[:, None], m.shape)
     lump = np.broadcast_to(task.lump[past.rows][:, None], m.shape)
-    keep = np.isfinite(actual) & (level > 1e-6)
     floor = _floor(past)
-    ratio = np.log((np.maximum(actual, 0) + floor) / (m + floor)) * (m + floor) / s
+    log = np.log((np.maximum(alone, 0) + floor) / (m + floor)) * (m + floor) / s
+    keep = np.isfinite(actual) & (level > 1e-6)
     return Sample(
         names=tuple(columns),
         x=_matrix(columns, keep),
-        error=((actual - m) / s)[keep],
-        ratio=ratio[keep],
         actual=actual[keep].astype(np.float64),
+        alone=alone[keep],
+        error=((actual - m) / s)[keep],
+        linear=((alone - m) / s)[keep],
+        log=log[keep],
         expected=m[keep],
         lump=lump[keep],
         level=level[keep],
         origin=np.full(int(keep.sum()), past.origin),
     )
+
+
+def _surprise(task: Task, past: Past) -> Array:
+    """[n, H] factor by which each product's category surprised; 1 where there are no orders."""
+    known = task.category_levels
+    if known is None:
+        return np.ones((len(past.rows), task.horizon))
+    found = known.surprise(task.category[past.rows], past.origin, task.horizon)
+    return np.where(task.lump[past.rows, None] > 0, found, 1.0)
 
 
 def between(errors: Array, levels: Array) -> Array:

@@ -68,7 +68,7 @@ def cross_fit(
     parts = _parts(sample, horizon)
     if not parts:
         return learn(sample, seed=seed), None
-    learned, scores, growth = [], [], np.ones(len(sample.error))
+    learned, scores, growth = [], [], np.ones(len(sample.x))
     for seen, unseen in parts:
         some, others = learn(sample.rows(seen), seed=seed, brief=True), sample.rows(unseen)
         growth[unseen] = some.growth(others.x)
@@ -89,7 +89,7 @@ def _parts(sample: Sample, horizon: int) -> list[tuple[Array, Array]]:
     Windows that overlap those that a learner does without, it does without too.
     """
     starts, window = np.unique(sample.origin, return_inverse=True)
-    if not 2 * _FOLDS <= len(starts) <= _WINDOWS or len(sample.error) > _ROWS:
+    if not 2 * _FOLDS <= len(starts) <= _WINDOWS or len(sample.x) > _ROWS:
         return []
     block = min(_BLOCK, -(-len(starts) // _FOLDS))
     fold = np.arange(len(starts)) // block % _FOLDS

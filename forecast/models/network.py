@@ -105,10 +105,10 @@ def train(sample: Sample, *, seed: int, brief: bool = False) -> Network:
     z = scaling.inputs(sample.x)
     lesson = _Lesson(
         inputs=z,
-        errors=np.stack([sample.error, sample.ratio], axis=1).clip(-CLIP, CLIP).astype(np.float32),
+        errors=np.stack([sample.linear, sample.log], axis=1).clip(-CLIP, CLIP).astype(np.float32),
         dense=sample.dense.astype(np.float32),
         usual=sample.usual.astype(np.float32),
-        actual=(sample.actual / sample.unit).astype(np.float32),
+        actual=(sample.alone / sample.unit).astype(np.float32),
         weight=sample.weight.astype(np.float32),
     )
     with ThreadPoolExecutor(workers()) as pool:

@@ -18,13 +18,19 @@ _FEW = 0.5  # orders a bucket below which quantiles come from pools of counts al
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """S training rows."""
+    """S training rows.
+
+    Learners are taught what came without what surprised a whole category: the rows of a day share
+    it, and few surprises, each told by many rows, would be learned by heart.
+    """
 
     names: tuple[str, ...]
     x: Array  # float32 [S, F]
-    error: Array  # [S] (units − expected) / spread
-    ratio: Array  # [S] the same on a logarithmic scale
     actual: Array  # [S] units
+    alone: Array  # [S] units freed of the surprise that a whole category shared that day
+    error: Array  # [S] (actual − expected) / spread
+    linear: Array  # [S] (alone − expected) / spread
+    log: Array  # [S] the same on a logarithmic scale
     expected: Array  # [S] units by the simpler rule
     lump: Array  # [S]
     level: Array  # [S]

@@ -55,14 +55,14 @@ def grow(sample: Sample, *, seed: int, brief: bool = False) -> Trees:
     """
     import lightgbm as lgb
 
-    settings = _settings(len(sample.error), seed)
+    settings = _settings(len(sample.x), seed)
     fine = settings | {"num_leaves": 63, "learning_rate": 0.06, "objective": "quantile"}
     jobs = [(settings | {"objective": "poisson", "poisson_max_delta_step": 0.3}, _MEAN_ROUNDS)]
     data = [_mean_data(sample, settings)]
     dense = np.flatnonzero(sample.dense)
     if len(dense) >= LEAST:
-        linear = _data(sample, dense, sample.error, settings)
-        log = _data(sample, dense, sample.ratio, settings)
+        linear = _data(sample, dense, sample.linear, settings)
+        log = _data(sample, dense, sample.log, settings)
         jobs += [(fine, _ROUNDS), (fine | {"seed": settings["seed"] + 1}, _ROUNDS)]
         side = settings | {"objective": "quantile"}
         jobs += [(side | {"alpha": level}, _SIDE_ROUNDS) for level in SIDES]
@@ -95,7 +95,7 @@ def _mean_data(sample: Sample, settings: dict[str, Any]) -> Any:
 
     return lgb.Dataset(
         sample.x,
-        label=sample.actual / sample.unit,
+        label=sample.alone / sample.unit,
         weight=sample.weight,
         init_score=np.log(sample.usual),
         categorical_feature=_categorical(sample),

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -5,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.special import ndtri
 
 from forecast import LEVELS
-from forecast.blend import believed, learn, segments, weigh
+from forecast.blend import _beside, believed, learn, segments, weigh
 from forecast.engine import pick
 from forecast.models import MODELS
 from forecast.tasks import prepare
@@ -42,12 +44,22 @@ def test_few_rows_leave_the_belief():
 
 
 @given(
-    st.lists(st.sampled_from(sorted(MODELS)), min_size=1, max_size=5, unique=True), st.booleans()
+    st.lists(st.sampled_from(sorted(MODELS)), min_size=1, max_size=5, unique=True),
+    st.sampled_from(["", *sorted(MODELS)]),
 )
-def test_a_belief_is_convex(names, rare):
-    found = believed(tuple(names), rare=rare)
+def test_a_belief_is_convex(names, beside):
+    found = believed(tuple(names), beside)
     assert found.sum() == pytest.approx(1)
     assert (found >= 0).all()
+
+
+def test_where_orders_are_counted_the_rule_that_learns_least_is_believed_too():
+    counts = prepare(market.panel(n=6, days=50), 48).task
+    assert _beside(counts)[-1] == "seasonal"
+    measured = replace(counts, lump=np.zeros(len(counts.lump)))
+    assert _beside(measured)[-1] == ""
+    assert believed(("seasonal", "network"), "seasonal")[0] == 0.5
+    assert believed(("seasonal", "network"))[0] == 0.0
 
 
 def test_weights_are_convex_in_every_segment_and_part():

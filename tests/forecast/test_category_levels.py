@@ -111,6 +111,33 @@ def test_products_that_move_alike_are_expected_in_proportion():
     np.testing.assert_allclose(share, np.broadcast_to(share[-1], share.shape), rtol=0.01)
 
 
+def test_a_day_that_surprised_a_whole_category_is_told():
+    panel, _ = wandering(0.0, 0.0, level=20.0)
+    origin = len(panel.ds) - 72
+    task = prepare(panel, 72, products=category_of()).task
+    came = task.category_levels.orders[task.category[0]]
+    came[origin + 30 :] += 0.5 * (came[origin + 48] - came[origin + 24])
+    rows = np.arange(PRODUCTS)
+    found = task.category_levels.surprise(task.category[rows], origin, 72)[:, ::24]
+    expected = np.ones((PRODUCTS, 3))
+    expected[: PRODUCTS // 2, 1] = 1.5
+    np.testing.assert_allclose(found, expected, atol=0.08)
+
+
+@pytest.mark.parametrize("member", ["lightgbm", "network"])
+def test_learners_do_not_learn_a_categorys_surprises_by_heart(member):
+    """Two categories that wander for two months: few surprises, each told by many rows."""
+    apart = []
+    for seed in range(2):
+        panel, _ = wandering(0.97, 0.06, seed=seed, level=2.0)
+        days = []
+        for each in ("seasonal", member):
+            units = forecast(panel, 72, products=category_of(), members=[each]).mean
+            days.append(units.reshape(2, PRODUCTS // 2, 3, 24).sum(axis=(1, 3)))
+        apart.append(np.log(days[1] / days[0]))
+    assert np.sqrt(np.mean(np.square(apart))) < 0.08
+
+
 def test_what_comes_after_an_origin_is_not_looked_at():
     panel, _ = wandering(0.97, 0.06)
     task = prepare(panel, 24, products=category_of()).task

@@ -15,12 +15,17 @@ def noise(windows, seed=0, rows=HOURS):
     """Normal errors that no column tells anything of, in windows a day apart."""
     rng = np.random.default_rng(seed)
     n = windows * rows
+    x = rng.standard_normal((n, 20)).astype(np.float32)
+    error, log = rng.standard_normal((2, n))
+    actual = rng.poisson(50, n).astype(float)
     return Sample(
         names=tuple(f"column {k}" for k in range(20)),
-        x=rng.standard_normal((n, 20)).astype(np.float32),
-        error=rng.standard_normal(n),
-        ratio=rng.standard_normal(n),
-        actual=rng.poisson(50, n).astype(float),
+        x=x,
+        actual=actual,
+        alone=actual,
+        error=error,
+        linear=error,
+        log=log,
         expected=np.full(n, 50.0),
         lump=np.zeros(n),
         level=np.full(n, 50.0),

@@ -17,12 +17,15 @@ def sample(n=6000, seed=0, lump=0.0, rate=10.0):
     noise = rng.standard_normal(n) * np.where(x[:, 1] > 0, 2.0, 0.5)
     error = x[:, 0] + 2.0 * (slot == 1) + noise
     expected = np.full(n, rate)
+    actual = rng.poisson(expected * np.exp(0.5 * (slot == 2))).astype(float)
     return Sample(
         names=("x0", "x1", "x2", "slot"),
         x=np.column_stack([x, slot]).astype(np.float32),
+        actual=actual,
+        alone=actual,
         error=error,
-        ratio=error,
-        actual=rng.poisson(expected * np.exp(0.5 * (slot == 2))).astype(float),
+        linear=error,
+        log=error,
         expected=expected,
         lump=np.full(n, lump),
         level=expected,
