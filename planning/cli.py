@@ -26,7 +26,8 @@ suppliers, offers. Start with a sample market:
   peakahead run -w market --as-of 2026-03-30
 """
 EPILOG = """\
-exit codes: 0 done or already done, 1 an input was refused or no plan is possible,
+exit codes: 0 done or already done, 1 an input was refused, no plan is possible or something
+stored was changed,
 2 usage or configuration, 75 another run is at work (try later), 143 stopped by a signal
 """
 
@@ -131,8 +132,15 @@ def parser() -> argparse.ArgumentParser:
     _add_backtest(commands)
     _add_replay(commands)
     _add_evaluate(commands)
+    _add_ack(commands)
     commands.add("runs", "list the runs in the ledger", "peakahead runs -w market")
     commands.add("status", "tell the last success and its age", "peakahead status -w market --json")
+    _add_suppliers(commands)
+    commands.add(
+        "verify",
+        "check every stored file and the ledger's chain, and name what was changed",
+        "peakahead verify -w market",
+    )
     commands.add(
         "lab", "open the notebooks in JupyterLab on this workspace", "peakahead lab -w market"
     )
@@ -283,6 +291,35 @@ def _add_evaluate(commands: _Commands) -> None:
     _seed(evaluate)
 
 
+def _add_ack(commands: _Commands) -> None:
+    ack = commands.add(
+        "ack",
+        "take in a supplier's answer: the request that it was sent, with confirmed_units and, "
+        "if they come at another time, confirmed_from filled in; the next run plans around it",
+        "peakahead ack -w market S03-answer.xlsx",
+    )
+    ack.add_argument("file", type=Path, metavar="FILE", help=".xlsx, .csv or .json")
+    ack.add_argument(
+        "--as-of",
+        metavar="TS",
+        help="runs as of this instant and later know of the answer (default: from the as-of of "
+        "the run that asked)",
+    )
+
+
+def _add_suppliers(commands: _Commands) -> None:
+    suppliers = commands.add(
+        "suppliers",
+        "scorecard of the suppliers: orders on time, minutes, failures, price drift, licence days "
+        "left, what they confirm of what they are asked for",
+        "peakahead suppliers -w market --as-of 2026-03-30",
+    )
+    _as_of(suppliers)
+    suppliers.add_argument(
+        "--days", type=_count, default=28, metavar="N", help="looked back on from as-of (28)"
+    )
+
+
 def _fail(message: str, code: int, *, as_json: bool) -> int:
     if as_json:
         print(json.dumps({"error": message, "exit_code": code}, ensure_ascii=False))  # noqa: T201
@@ -335,8 +372,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         told = "stopped; nothing unfinished was kept, run it again"
         return _fail(told, STOPPED, as_json=arguments.json)
     text = said.pop("text")
-    print(json.dumps(said, ensure_ascii=False, allow_nan=False) if arguments.json else text)  # noqa: T201
-    return DONE
+    try:
+        print(json.dumps(said, ensure_ascii=False, allow_nan=False) if arguments.json else text)  # noqa: T201
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read it has read enough, such as `head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return REFUSED if said.get("problems") else DONE
 
 
 def _stop(*_: object) -> None:

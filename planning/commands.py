@@ -15,13 +15,15 @@ from typing import Any
 import pandas as pd
 
 from forecast import forecast as forecast_panel
-from planning import comparison, job, ledger, scoreboard, standings
+from planning import acks, comparison, job, ledger, scoreboard, standings
+from planning.audit import audit
 from planning.console import log, progress
 from planning.decide import calendar_notes, expect_demand, models_used
 from planning.evaluate import evaluate as roll_policies
 from planning.exports import csv_text
 from planning.kept import KeptModel
 from planning.market import make_market
+from planning.scorecard import remarks, scorecard
 from planning.series import forecast_series, read_panel
 from planning.tables import read_workspace
 from planning.workspace import ConfigError, load_workspace, parse_as_of
@@ -284,6 +286,26 @@ def evaluate(arguments: argparse.Namespace) -> Said:
     }
 
 
+def ack(arguments: argparse.Namespace) -> Said:
+    """Take in a supplier's answer."""
+    workspace = load_workspace(arguments.workspace)
+    known_at = None if arguments.as_of is None else _as_of(arguments, workspace.timezone)
+    receipt = acks.acknowledge(workspace, arguments.file, known_at=known_at, now=_now)
+    _tell(arguments, receipt.notes, [])
+    return {**receipt.as_json(), "text": _ack_text(receipt)}
+
+
+def _ack_text(receipt: acks.Receipt) -> str:
+    if receipt.status == acks.ALREADY:
+        return "Already done: this very file was taken in before."
+    counts = ", ".join(f"{count:,} {kind}" for kind, count in receipt.lines.items() if count)
+    return (
+        f"{receipt.supplier_id} confirms {receipt.confirmed_units:,} of "
+        f"{receipt.asked_units:,} units ({receipt.confirmed_money:,.2f}); lines: {counts}.\n"
+        f"Runs as of {receipt.known_at} and later plan around them: peakahead run"
+    )
+
+
 def runs(arguments: argparse.Namespace) -> Said:
     """List the ledger."""
     workspace = load_workspace(arguments.workspace)
@@ -302,12 +324,14 @@ def status(arguments: argparse.Namespace) -> Said:
     with ledger.open_ledger(workspace.store_url) as book:
         found = book.all()
         last = book.last_done()
+        waiting = [] if last is None else book.unanswered(last.run_id)
     failed = "" if not found or found[0].state == ledger.DONE else f" Then failed: {found[0].error}"
     if last is None:
         return {
             "last_run": None,
             "age_seconds": None,
             "runs": len(found),
+            "unanswered": waiting,
             "text": f"No run has succeeded yet.{failed}",
         }
     age = (_now() - pd.Timestamp(last.finished_at)).total_seconds()
@@ -315,9 +339,73 @@ def status(arguments: argparse.Namespace) -> Said:
         "last_run": vars(last),
         "age_seconds": age,
         "runs": len(found),
+        "unanswered": waiting,
         "text": f"Last success: {last.run_id}, {age / 3600:.1f} hours ago; "
-        f"{len(found)} runs.{failed}",
+        f"{len(found)} runs.{failed}{_waiting_text(waiting)}",
     }
+
+
+def _waiting_text(suppliers: list[str]) -> str:
+    if not suppliers:
+        return ""
+    return f"\nNot answered yet (peakahead ack): {', '.join(suppliers)}"
+
+
+def suppliers(arguments: argparse.Namespace) -> Said:
+    """Tell how each supplier has served of late."""
+    workspace = load_workspace(arguments.workspace)
+    as_of = _as_of(arguments, workspace.timezone)
+    inputs = read_workspace(workspace, as_of)
+    _tell(arguments, inputs.notes, _warnings(job.counts(inputs)))
+    card = scorecard(
+        inputs.orders,
+        inputs.tables["suppliers"],
+        job.answered(workspace, as_of),
+        as_of=as_of,
+        days=arguments.days,
+        target_minutes=workspace.target_minutes,
+    )
+    rows = card.astype(object).where(card.notna(), None).to_dict("records")
+    told = remarks(card, horizon=workspace.horizon)
+    return {
+        "as_of": as_of.isoformat(),
+        "days": arguments.days,
+        "suppliers": rows,
+        "remarks": told,
+        "text": "\n".join([_card_text(card), *told]),
+    }
+
+
+def _card_text(card: pd.DataFrame) -> str:
+    """The scorecard as a table for people; - where there is nothing to judge by."""
+
+    forms = {
+        "orders": ("orders", "{:,}"),
+        "on_time_share": ("on time", "{:.1%}"),
+        "p50_minutes": ("p50 min", "{:.1f}"),
+        "p95_minutes": ("p95 min", "{:.1f}"),
+        "failure_rate": ("failed", "{:.2%}"),
+        "price_drift": ("price drift", "{:+.2%}"),
+        "licence_days_left": ("licence days", "{:,}"),
+        "asked_units": ("asked", "{:,}"),
+        "confirmed_share": ("confirmed", "{:.0%}"),
+    }
+    told = card[["supplier_id", "name"]].rename(columns={"supplier_id": "supplier"})
+    for name, (head, form) in forms.items():
+        told[head] = ["-" if pd.isna(value) else form.format(value) for value in card[name]]
+    return told.to_string(index=False)
+
+
+def verify(arguments: argparse.Namespace) -> Said:
+    """Check what runs have stored."""
+    workspace = load_workspace(arguments.workspace)
+    with progress(quiet=arguments.quiet) as report:
+        found = audit(workspace, report)
+    looked = f"{found.runs:,} runs, {found.files:,} files and the ledger"
+    told = [f"Checked {looked}: all is as it was stored."]
+    if found.problems:
+        told = [f"Checked {looked}; not as it was stored:", *(f"- {p}" for p in found.problems)]
+    return {**vars(found), "text": "\n".join(told)}
 
 
 def lab(arguments: argparse.Namespace) -> Said:

@@ -158,10 +158,19 @@ def _plan(
         return Plan.empty()
     if name == "last-week":
         return last_week(sellers, orders(order_rows(history), sellers.product_ids), limits)
+    path = files[name]
+    plan = _read(path, workspace, sellers)
+    bound = path.parent / "committed.csv"
+    if name != "latest" or not bound.is_file():
+        return plan
+    return plan.joined(_read(bound, workspace, sellers))  # what the run planned around
+
+
+def _read(path: Path, workspace: Workspace, sellers: Market) -> Plan:
     try:
-        return plan_of(read_plan(files[name], workspace), sellers)
+        return plan_of(read_plan(path, workspace), sellers)
     except ValueError as error:
-        raise InputRefused([f"{files[name]}: {error}"]) from error
+        raise InputRefused([f"{path}: {error}"]) from error
 
 
 def words(result: Comparison, workspace: Workspace) -> str:

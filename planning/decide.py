@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from forecast import Forecast, Panel, find_peaks, forecast, panel_of_orders
 from planning import rules
+from planning.committed import NOBODY, Committed, committed
 from planning.expectation import Aims
 from planning.marginals import line_details, with_rules
 from planning.optimise import Solution, solve
@@ -58,6 +59,7 @@ class Decision:
     sensitivity: Sensitivity  # what would help most
     lines: pd.DataFrame  # the rows of plan.csv
     details: pd.DataFrame  # the rows of plan_reasons.csv, a line each
+    committed: Committed  # what suppliers have confirmed before, still to come
 
 
 def order_rows(log: pa.Table) -> pd.DataFrame:
@@ -267,8 +269,12 @@ def decide(
     seed: int,
     progress: Progress,
     before: Before | None = None,
+    answered: pd.DataFrame = NOBODY,
 ) -> Decision:
     """Forecast, find peaks, plan (near the plan before, if one is given) and check the plan.
+
+    `answered`: lines that suppliers have confirmed and that are still to come
+    (`requests.ANSWERED`); the plan is made around them.
 
     Raises
     ------
@@ -284,7 +290,8 @@ def decide(
     previous = None if before is None else _previous(before, sellers)
     demand = expect_demand(workspace, inputs, as_of, seed=seed, progress=progress)
     streams = sampled_futures(workspace, inputs, demand.panel, as_of, seed=seed, progress=progress)
-    limits = limits_of(workspace, as_of)
+    bound = committed(answered, sellers)
+    limits = replace(limits_of(workspace, as_of), committed=bound.plan)
     aims = aims_of(workspace)
     solution = solve(
         sellers,
@@ -306,6 +313,7 @@ def decide(
         sensitivity=study(solution, limits, aims, seed=seed, progress=progress),
         lines=rows,
         details=details,
+        committed=bound,
     )
 
 

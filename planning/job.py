@@ -9,7 +9,7 @@ import platform
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from planning import ledger, store
+from planning.committed import NOBODY, answers_sha256, on_order
 from planning.decide import (
     Before,
     Decision,
@@ -47,6 +48,7 @@ class Request:
     dry_run: bool = False
     previous: Path | None = None  # a plan.csv that the new plan should stay near to
     freeze_minutes: float = 0.0  # its lines to be ordered within this are kept
+    answered: pd.DataFrame = field(default_factory=NOBODY.copy)  # confirmed and still to come
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +97,8 @@ def run_id_of(request: Request, hashes: Mapping[str, str]) -> str:
     if request.previous is not None:
         what["previous"] = store.sha256(request.previous)
         what["freeze"] = request.freeze_minutes
+    if len(request.answered):
+        what["answered"] = answers_sha256(request.answered)
     digest = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
     return f"{request.as_of.tz_convert('UTC'):%Y%m%dT%H%M%SZ}-{digest[:12]}"
 
@@ -118,6 +122,7 @@ def run(request: Request, progress: Progress, now: Callable[[], pd.Timestamp]) -
         return _dry_run(request, progress)
     runs = workspace.root / "runs"
     with store.lock(workspace.root), ledger.open_ledger(workspace.store_url) as book:
+        request = _around(request, book.answered(request.as_of))
         store.prepare(runs)
         done = _already_done(book, request, runs, now)
         if done is not None:
@@ -138,6 +143,19 @@ def run(request: Request, progress: Progress, now: Callable[[], pd.Timestamp]) -
     return _outcome("done", runs / run_id, manifest)
 
 
+def _around(request: Request, answered: pd.DataFrame) -> Request:
+    """The request with what suppliers have confirmed and what is still to come at its as-of."""
+    return replace(request, answered=on_order(answered, request.as_of))
+
+
+def answered(workspace: Workspace, as_of: pd.Timestamp) -> pd.DataFrame:
+    """Lines that suppliers have answered by as-of (`requests.ANSWERED`); writes nothing."""
+    if not ledger.is_there(workspace.store_url):
+        return NOBODY.copy()
+    with ledger.open_ledger(workspace.store_url, make=False) as book:
+        return book.answered(as_of)
+
+
 def _work(request: Request, progress: Progress, watch: Stopwatch) -> tuple[Inputs, Decision]:
     progress("read", 0.0)
     with watch.step("read"):
@@ -151,6 +169,7 @@ def _work(request: Request, progress: Progress, watch: Stopwatch) -> tuple[Input
             seed=request.seed,
             progress=progress,
             before=_before(request),
+            answered=request.answered,
         )
     return inputs, decision
 
@@ -166,6 +185,7 @@ def _before(request: Request) -> Before | None:
 
 def _dry_run(request: Request, progress: Progress) -> Outcome:
     watch = Stopwatch()
+    request = _around(request, answered(request.workspace, request.as_of))
     inputs, decision = _work(request, progress, watch)
     return Outcome(
         run_id=run_id_of(request, inputs.hashes),
@@ -180,7 +200,8 @@ def _dry_run(request: Request, progress: Progress) -> Outcome:
 
 
 def _notes(inputs: Inputs, decision: Decision) -> list[str]:
-    return [*inputs.notes, *calendar_notes(decision.demand.forecast)]
+    bound = decision.committed.notes
+    return [*inputs.notes, *calendar_notes(decision.demand.forecast), *bound]
 
 
 def kpis(decision: Decision) -> dict[str, Any]:
@@ -211,6 +232,8 @@ def _write(folder: Path, request: Request, inputs: Inputs, decision: Decision) -
     decision.demand.forecast.frame().to_parquet(folder / "forecast.parquet", index=False)
     (folder / "peaks.csv").write_text(csv_text(decision.demand.peaks), encoding="utf-8")
     (folder / "plan.csv").write_text(csv_text(decision.lines), encoding="utf-8")
+    bound = decision.committed.lines
+    (folder / "committed.csv").write_text(csv_text(bound), encoding="utf-8")
     (folder / "plan_reasons.csv").write_text(csv_text(decision.details), encoding="utf-8")
     helps = decision.sensitivity
     (folder / "shadow_prices.csv").write_text(csv_text(helps.prices), encoding="utf-8")

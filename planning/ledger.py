@@ -5,46 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import sqlalchemy as sa
 
+from planning import chain
+from planning.records import acks, answers, metadata, plan_lines, requests, runs
+from planning.requests import ANSWERED, request_id
 from planning.workspace import masked
 
 TIMEOUT_SECONDS = 30  # no statement may hold up the nightly job for longer
 
 DONE, FAILED = "done", "failed"
-
-metadata = sa.MetaData()
-runs = sa.Table(
-    "runs",
-    metadata,
-    sa.Column("run_id", sa.Text, primary_key=True),
-    sa.Column("as_of", sa.Text, nullable=False),
-    sa.Column("finished_at", sa.Text, nullable=False),
-    sa.Column("seed", sa.BigInteger, nullable=False),
-    sa.Column("state", sa.Text, nullable=False),
-    sa.Column("error", sa.Text),
-    sa.Column("manifest_sha256", sa.Text),
-    sa.Column("mean_minutes", sa.Float),
-    sa.Column("on_time_share", sa.Float),
-    sa.Column("prealloc_value", sa.Float),
-)
-plan_lines = sa.Table(
-    "plan_lines",
-    metadata,
-    sa.Column("run_id", sa.Text, sa.ForeignKey("runs.run_id"), primary_key=True),
-    sa.Column("line_id", sa.Text, primary_key=True),
-    sa.Column("supplier_id", sa.Text, nullable=False),
-    sa.Column("product_id", sa.Text, nullable=False),
-    sa.Column("order_by", sa.Text, nullable=False),
-    sa.Column("available_from", sa.Text, nullable=False),
-    sa.Column("available_to", sa.Text, nullable=False),
-    sa.Column("units", sa.BigInteger, nullable=False),
-    sa.Column("unit_cost", sa.Float, nullable=False),
-    sa.Column("reason", sa.Text, nullable=False),
-)
 
 
 class StoreUnavailable(RuntimeError):
@@ -65,6 +39,28 @@ class Run:
     mean_minutes: float | None = None
     on_time_share: float | None = None
     prealloc_value: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What a supplier was asked for by the latest run that asked for just that."""
+
+    run_id: str
+    as_of: str  # of that run, ISO 8601 with offset
+    request: str  # its hash
+    supplier_id: str
+    lines: pd.DataFrame  # the rows of plan.csv, stamps as text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ack:
+    """A supplier's answer to a request, as the ledger knows it."""
+
+    sha256: str  # of the file that it came in
+    request: str
+    supplier_id: str
+    known_at: str  # instant from which runs know of it, ISO 8601 with offset
+    recorded_at: str  # ISO 8601 with offset
 
 
 def _sqlite_settings(connection: Any, _: Any) -> None:
@@ -91,9 +87,17 @@ def _engine(url: str) -> sa.Engine:
     raise StoreUnavailable(f"[store] url names {name!r}; use sqlite:///… or postgresql+psycopg://…")
 
 
+def is_there(url: str) -> bool:
+    """Whether a ledger can be there already: of SQLite the file, of a server one can't tell."""
+    parsed = sa.make_url(url)
+    if parsed.get_backend_name() != "sqlite" or not parsed.database:
+        return True
+    return Path(parsed.database).exists()
+
+
 @contextmanager
-def open_ledger(url: str) -> Iterator[Ledger]:
-    """The ledger at a SQLAlchemy URL, its tables made when missing.
+def open_ledger(url: str, *, make: bool = True) -> Iterator[Ledger]:
+    """The ledger at a SQLAlchemy URL; `make`: its tables, where they are missing.
 
     Raises
     ------
@@ -108,7 +112,8 @@ def open_ledger(url: str) -> Iterator[Ledger]:
             f"{shown} needs the driver {error.name!r}: pip install 'peakahead[postgres]'"
         ) from error
     try:
-        metadata.create_all(engine)
+        if make:
+            metadata.create_all(engine)
         yield Ledger(engine)
     except sa.exc.DBAPIError as error:
         raise StoreUnavailable(
@@ -145,8 +150,105 @@ class Ledger:
         """Write a run and its lines (stamps as text), replacing an earlier record of the run."""
         rows: Any = lines.assign(run_id=run.run_id).to_dict("records")
         with self._engine.begin() as connection:
-            connection.execute(sa.delete(plan_lines).where(plan_lines.c.run_id == run.run_id))
-            connection.execute(sa.delete(runs).where(runs.c.run_id == run.run_id))
+            for table in (plan_lines, requests, runs):
+                connection.execute(sa.delete(table).where(table.c.run_id == run.run_id))
             connection.execute(sa.insert(runs), [vars(run)])
             if rows:
                 connection.execute(sa.insert(plan_lines), rows)
+                asked = [
+                    {
+                        "run_id": run.run_id,
+                        "supplier_id": str(supplier),
+                        "request": request_id(str(supplier), own),
+                    }
+                    for supplier, own in lines.groupby("supplier_id", sort=True)
+                ]
+                connection.execute(sa.insert(requests), asked)
+            chain.append(connection, chain.RUN, run.run_id)
+
+    def request(self, request: str) -> Request | None:
+        """What was asked for under that hash, by the run that finished last; None = nobody did."""
+        asked = (
+            sa.select(requests.c.run_id, requests.c.supplier_id, runs.c.as_of)
+            .join(runs, runs.c.run_id == requests.c.run_id)
+            .where(requests.c.request == request)
+            .order_by(runs.c.finished_at.desc(), runs.c.run_id)
+        )
+        with self._engine.connect() as connection:
+            found = connection.execute(asked).first()
+            if found is None:
+                return None
+            of_it = sa.and_(
+                plan_lines.c.run_id == found.run_id, plan_lines.c.supplier_id == found.supplier_id
+            )
+            rows = connection.execute(
+                sa.select(plan_lines).where(of_it).order_by(plan_lines.c.line_id)
+            ).mappings()
+            lines = pd.DataFrame([dict(row) for row in rows]).drop(columns="run_id")
+        return Request(
+            run_id=found.run_id,
+            as_of=found.as_of,
+            request=request,
+            supplier_id=found.supplier_id,
+            lines=lines,
+        )
+
+    def acknowledge(self, ack: Ack, rows: pd.DataFrame) -> bool:
+        """Write an answer and its lines (stamps as text); False where the file came before.
+
+        A later answer to a line takes the place of an earlier one; nothing is overwritten.
+        """
+        try:
+            with self._engine.begin() as connection:
+                connection.execute(sa.insert(acks), [vars(ack)])
+                told: Any = rows.assign(sha256=ack.sha256).to_dict("records")
+                connection.execute(sa.insert(answers), told)
+                chain.append(connection, chain.ACK, ack.sha256)
+        except sa.exc.IntegrityError:
+            if self.knows(ack.sha256):
+                return False
+            raise
+        return True
+
+    def knows(self, sha256: str) -> bool:
+        """Whether an answer came in a file of that hash."""
+        with self._engine.connect() as connection:
+            asked = sa.select(acks.c.number).where(acks.c.sha256 == sha256)
+            return connection.execute(asked).first() is not None
+
+    def unanswered(self, run_id: str) -> list[str]:
+        """Suppliers that haven't answered what a run asked of them."""
+        answered = sa.select(acks.c.request)
+        waiting = (
+            sa.select(requests.c.supplier_id)
+            .where(requests.c.run_id == run_id, requests.c.request.not_in(answered))
+            .order_by(requests.c.supplier_id)
+        )
+        with self._engine.connect() as connection:
+            return list(connection.execute(waiting).scalars())
+
+    def broken(self) -> list[str]:
+        """What was changed since it was written, in words; nothing = all is as it was."""
+        with self._engine.connect() as connection:
+            return chain.broken(connection)
+
+    def answered(self, as_of: pd.Timestamp) -> pd.DataFrame:
+        """Lines that suppliers have answered by `as_of`, each by its latest answer; stamps as text.
+
+        `units` may be 0: the supplier has none.
+        """
+        if not sa.inspect(self._engine).has_table(acks.name):  # nothing was ever written here
+            return pd.DataFrame(columns=ANSWERED)
+        columns = [(answers if name in answers.c else acks).c[name] for name in ANSWERED]
+        every = (
+            sa.select(acks.c.known_at, *columns)
+            .join(answers, acks.c.sha256 == answers.c.sha256)
+            .order_by(acks.c.number, answers.c.line_id)
+        )
+        with self._engine.connect() as connection:
+            rows = [dict(row) for row in connection.execute(every).mappings()]
+        found = pd.DataFrame(rows, columns=["known_at", *ANSWERED])
+        known = [pd.Timestamp(at) <= as_of for at in found["known_at"]]
+        found = found[pd.Series(known, index=found.index, dtype=bool)]
+        latest = found.drop_duplicates(["request", "line_id"], keep="last")
+        return latest[list(ANSWERED)].sort_values(["request", "line_id"], ignore_index=True)

@@ -53,6 +53,7 @@ $helps
 <h2>Lines of the plan</h2>
 <p class="muted">$lines_told</p>
 <div class="scroll">$lines</div>
+$committed
 <h2>What was read</h2>
 <div class="scroll">$counts</div>
 $cleaning
@@ -92,12 +93,14 @@ def _card(figure: str, label: str) -> str:
 
 def _lead(decision: Decision, workspace: Workspace) -> str:
     plan, reactive = decision.solution.predicted, decision.solution.reactive
+    bound = decision.committed.money
+    beside = f", beside {bound:,.0f} confirmed before" if bound else ""
     return (
         f"With this plan an order is expected to be delivered in {plan.mean_minutes:.1f} minutes "
         f"instead of {reactive.mean_minutes:.1f}, and {plan.on_time_share:.0%} instead of "
         f"{reactive.on_time_share:.0%} of orders within {workspace.target_minutes:g} minutes, "
         f"for {plan.prealloc_value:,.0f} of the {workspace.working_capital:,.0f} "
-        f"that may be committed. {decision.solution.status.capitalize()}."
+        f"that may be committed{beside}. {decision.solution.status.capitalize()}."
     )
 
 
@@ -176,6 +179,24 @@ def _lines(decision: Decision) -> pd.DataFrame:
     return shown.sort_values("amount", ascending=False, kind="stable").head(TOP)
 
 
+def _committed(decision: Decision) -> str:
+    """What suppliers have confirmed before; empty if nothing is on order."""
+    lines = decision.committed.lines
+    if lines.empty:
+        return ""
+    amount = lines["units"] * lines["unit_cost"]
+    rows = lines.assign(amount=amount).drop(columns=["line_id", "unit_cost"])
+    rows = rows.sort_values("amount", ascending=False, kind="stable").head(TOP)
+    told = (
+        f"Suppliers have confirmed {len(lines):,} lines for {amount.sum():,.0f} that are still to "
+        f"come. The plan is made around them; the {len(rows)} dearest, all are in committed.csv."
+    )
+    return (
+        f'<h2>Confirmed before, still to come</h2><p class="muted">{escape(told)}</p>'
+        f'<div class="scroll">{_table(rows)}</div>'
+    )
+
+
 def _suppliers(decision: Decision, inputs: Inputs) -> pd.DataFrame:
     lines = decision.lines.assign(amount=decision.lines["units"] * decision.lines["unit_cost"])
     names = inputs.tables["suppliers"].set_index("supplier_id")["name"]
@@ -238,6 +259,7 @@ def report_page(
             "what the last money in a line spares; next best: who else could be ready by then."
         ),
         lines=_table(dearest),
+        committed=_committed(decision),
         counts=_table(_counts(inputs)),
         cleaning=_cleaning(decision),
         notes=f"<ul class='muted'>{notes}</ul>" if notes else "",

@@ -240,3 +240,27 @@ PLAN = Table(
         _text("reason", required=False),
     ),
 )
+
+# What a supplier sends back: a request that it was sent, two of its columns filled in.
+SENT_ALONG = (
+    "product_name",
+    "order_by",
+    "available_from",
+    "available_to",
+    "unit_cost",
+    "amount",
+    "reason",
+)  # for people; what was asked stands in the ledger
+ANSWER = Table(
+    name="answer",
+    key=("line_id",),
+    columns=(
+        _text("request"),
+        _text("line_id"),
+        _text("product_id"),
+        _units("units", 1),
+        _units("confirmed_units", 0, required=False),
+        _stamp("confirmed_from", required=False),
+        *(_text(name, required=False) for name in SENT_ALONG),
+    ),
+)

@@ -77,7 +77,8 @@ def options(command: argparse.ArgumentParser) -> set[str]:
 
 
 def heading_of(name: str) -> str:
-    return "`peakahead init DIR`" if name == "init" else f"`peakahead {name}`"
+    argument = {"init": " DIR", "ack": " FILE"}.get(name, "")
+    return f"`peakahead {name}{argument}`"
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
@@ -245,7 +246,10 @@ def test_the_keys_of_runs_and_status_are_the_real_ones(tmp_path):
 
 def test_the_ledgers_columns_are_the_real_ones():
     told = keys(section(OUTPUTS, "The ledger"), "column")
-    assert told == [column.name for table in (ledger.runs, ledger.plan_lines) for column in table.c]
+    tables = ("runs", "plan_lines", "requests", "acks", "answers", "chain")
+    known = ledger.metadata.tables
+    assert set(tables) == set(known)
+    assert told == [column.name for name in tables for column in known[name].c]
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,11 @@
 
 from planning.tables.problems import InputRefused
 from planning.tables.read import (
+    Answer,
     Inputs,
     OrderLog,
     fingerprint,
+    read_answer,
     read_orders,
     read_plan,
     read_workspace,
@@ -12,11 +14,13 @@ from planning.tables.read import (
 from planning.tables.stage import Counts
 
 __all__ = [
+    "Answer",
     "Counts",
     "InputRefused",
     "Inputs",
     "OrderLog",
     "fingerprint",
+    "read_answer",
     "read_orders",
     "read_plan",
     "read_workspace",

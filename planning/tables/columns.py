@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
-from planning.schema import Table
+from planning.schema import TABLES, Table
 from planning.tables.problems import InputRefused
 from planning.tables.source import Sheet
 
@@ -66,7 +66,10 @@ def _missing(table: Table, wanted: Mapping[str, str], sheet: Sheet) -> str:
         near = found.get(name.strip().casefold())
         listed.append(repr(name) + (f" (there is {near!r})" if near is not None else ""))
     has = ", ".join(repr(name) for name in sheet.columns[:40])
+    told = f"lacks the columns {', '.join(listed)}; it has {has}. Add them"
+    if table.name not in TABLES:
+        return told
     return (
-        f"lacks the columns {', '.join(listed)}; it has {has}. Add them, or say under "
-        f'[data.columns.{table.name}] what they are called there: {next(iter(missing))} = "…"'
+        f"{told}, or say under [data.columns.{table.name}] what they are called there: "
+        f'{next(iter(missing))} = "…"'
     )

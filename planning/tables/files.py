@@ -22,7 +22,7 @@ CHUNK = 1 << 20
 MOST_BYTES = 4 << 30  # of text; more than that belongs in Parquet
 BOMB_BYTES = 64 << 20  # below this no ratio is suspicious
 BOMB_RATIO = 250  # order logs compress 5 to 30 times, a bomb a thousand times
-_SUFFIXES = (".parquet", ".csv", ".csv.gz")
+TABLES = (".parquet", ".csv", ".csv.gz")
 _FOREIGN = (  # leading bytes of files that are not what their name says
     (b"PK\x03\x04", "a zip archive or an Excel workbook"),
     (b"\xd0\xcf\x11\xe0", "an old or encrypted Office document"),
@@ -55,8 +55,10 @@ def shown(path: Path, root: Path) -> str:
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
 
 
-def resolve(source: str, root: Path) -> list[Path]:
+def resolve(source: str, root: Path, kinds: tuple[str, ...] = TABLES) -> list[Path]:
     """Return the files that a path or glob names, in the order of their names.
+
+    `kinds`: how their names may end.
 
     Raises
     ------
@@ -70,7 +72,7 @@ def resolve(source: str, root: Path) -> list[Path]:
         found = _matches(literal, root)
     if not found:
         raise InputRefused([f"{source}: no file matches this pattern; correct it"])
-    problems = [problem for path in found if (problem := _unfit(path, root))]
+    problems = [problem for path in found if (problem := _unfit(path, root, kinds))]
     if problems:
         raise InputRefused(problems)
     return found
@@ -84,7 +86,7 @@ def _matches(pattern: Path, root: Path) -> list[Path]:
     return [root / match for match in sorted(glob.glob(inside, root_dir=root, recursive=True))]
 
 
-def _unfit(path: Path, root: Path) -> str | None:
+def _unfit(path: Path, root: Path, kinds: tuple[str, ...]) -> str | None:
     name = shown(path, root)
     try:
         mode = path.stat().st_mode  # follows links: what counts is what they lead to
@@ -92,13 +94,18 @@ def _unfit(path: Path, root: Path) -> str | None:
         return f"{name}: cannot be read ({error.strerror}); correct its path"
     if not stat.S_ISREG(mode):
         kind = "a folder" if stat.S_ISDIR(mode) else "a pipe, socket or device"
-        return f"{name}: is {kind}, not a regular file; give a .parquet, .csv or .csv.gz file"
-    if not path.name.lower().endswith(_SUFFIXES):
+        return f"{name}: is {kind}, not a regular file; give a {_listed(kinds)} file"
+    if not path.name.lower().endswith(kinds):
+        workbook = "" if ".xlsx" in kinds else "save a workbook as CSV; "
         return (
-            f"{name}: is not read by its name; tables are .parquet, .csv or .csv.gz files "
-            "(save a workbook as CSV; pickles and YAML are never loaded: they can run code)"
+            f"{name}: is not read by its name; give a {_listed(kinds)} file "
+            f"({workbook}pickles and YAML are never loaded: they can run code)"
         )
-    return _foreign(path, name)
+    return None if path.suffix.lower() == ".xlsx" else _foreign(path, name)
+
+
+def _listed(kinds: tuple[str, ...]) -> str:
+    return f"{', '.join(kinds[:-1])} or {kinds[-1]}"
 
 
 def _foreign(path: Path, name: str) -> str | None:

@@ -12,13 +12,16 @@ import duckdb
 import pandas as pd
 import pyarrow as pa
 
-from planning.schema import ORDERS, PLAN, TABLES, Table
+from planning.schema import ANSWER, ORDERS, PLAN, TABLES, Table
 from planning.tables import files, notes, source
 from planning.tables.columns import matched
+from planning.tables.document import open_document
 from planning.tables.problems import InputRefused
 from planning.tables.stage import Counts, Stage, quarantined
+from planning.tables.workbook import open_workbook
 from planning.workspace import Workspace, is_url
 
+ANSWERS = (".xlsx", ".json")  # what an answer may be beside a .csv
 SAMPLES = 3  # rows shown of each rule when a table is refused
 
 
@@ -42,6 +45,16 @@ class OrderLog:
     orders: pa.Table
     counts: Counts
     quarantine: pd.DataFrame
+    notes: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What a supplier sent back, before it is held against what was asked."""
+
+    name: str  # of the file, for people
+    sha256: str  # of the file
+    rows: pd.DataFrame  # the columns of schema.ANSWER, and `line`, where each stood
     notes: list[str]
 
 
@@ -133,10 +146,12 @@ def _over_limit(stage: Stage, counts: Counts, share: float) -> list[str]:
         return [f"{name} ({files_read}): has a header but no rows; {name} needs at least one"]
     bad = counts.quarantined
     if bad and bad / counts.read > share:
-        head = (
-            f"{name} ({files_read}): {bad:,} of {counts.read:,} rows cannot be used, more than "
-            f"max_quarantine_share = {share:g} allows; correct them or raise the limit"
+        allowed = (
+            f"more than max_quarantine_share = {share:g} allows; correct them or raise the limit"
+            if name in TABLES
+            else "and it is used whole or not at all; correct them"
         )
+        head = f"{name} ({files_read}): {bad:,} of {counts.read:,} rows cannot be used, {allowed}"
         return ["\n    ".join([head, *_samples(stage)])]
     if counts.accepted == 0 and stage.table.required:
         why = "all lie at or after as-of" if counts.after_as_of else "none can be used"
@@ -185,8 +200,10 @@ class _Reader:
         sheets: Iterator[Callable[[], source.Sheet]],
         renames: Mapping[str, str],
         as_of: int | None = None,
+        *,
+        placed: bool = False,
     ) -> _Result | None:
-        """Return a table, or None and the problems noted."""
+        """Return a table, or None and the problems noted; `placed`: each row with its line."""
         stage = Stage(self.con, table, self.workspace.timezone)
         try:
             told, read = _stage(table, sheets, renames, stage)
@@ -199,7 +216,8 @@ class _Reader:
         counts = stage.counts(as_of)
         over = _over_limit(stage, counts, self.workspace.max_quarantine_share)
         self.problems += over
-        result = None if over else self._result(stage, counts, as_of, told, read)
+        rows = None if over else stage.accepted(as_of, placed=placed)
+        result = None if rows is None else self._result(stage, counts, rows, told, read)
         if result is not None and table.name in ("products", "suppliers", "offers"):
             self.known[table.name] = stage.keys()
         stage.drop()
@@ -209,7 +227,7 @@ class _Reader:
         self,
         stage: Stage,
         counts: Counts,
-        as_of: int | None,
+        rows: pa.Table,
         told: list[str],
         read: dict[str, Source],
     ) -> _Result:
@@ -219,7 +237,7 @@ class _Reader:
             unknown = stage.unknown("product_id", notes.MOST_COMPARED)
             near = notes.near_known(stage.table.name, unknown, [row[0] for row in ids])
         return _Result(
-            rows=stage.accepted(as_of),
+            rows=rows,
             counts=counts,
             quarantine=stage.quarantine(),
             notes=[*dict.fromkeys(told), *_ambiguous_note(stage), *near],
@@ -320,18 +338,54 @@ def read_plan(path: Path, workspace: Workspace) -> pd.DataFrame:
     InputRefused
         When any line breaks a rule: a plan is used whole or not at all.
     """
-    here = replace(
-        workspace,
-        root=Path.cwd(),
-        sources={"plan": str(Path(path).absolute())},
-        max_quarantine_share=0.0,
-    )
+    here = _whole(workspace, {"plan": str(Path(path).absolute())})
     with _database() as con:
         reader = _Reader(here, con)
         result = reader.read(PLAN, _sheets(here, "plan", con), {})
     if result is None:
         raise InputRefused(reader.problems)
     return frame(PLAN, result.rows, workspace.timezone)
+
+
+def _whole(workspace: Workspace, sources: Mapping[str, str]) -> Workspace:
+    """One in which a file is used whole or not at all; its path starts where we stand."""
+    return replace(workspace, root=Path.cwd(), sources=sources, max_quarantine_share=0.0)
+
+
+def read_answer(path: Path, workspace: Workspace, headings: Mapping[str, str]) -> Answer:
+    """Read a supplier's answer: a request that was sent as .xlsx, .csv or .json, filled in.
+
+    `headings`: what a column is called in a workbook -> what we call it.
+
+    Raises
+    ------
+    InputRefused
+        When any row breaks a rule: an answer is used whole or not at all.
+    """
+    here = _whole(workspace, {})
+    path = Path(path).absolute()
+    (opened,) = files.resolve(str(path), here.root, (*ANSWERS, ".csv"))
+    with _database() as con:
+        reader = _Reader(here, con)
+
+        def opener() -> source.Sheet:
+            if opened.suffix.lower() == ".xlsx":
+                return open_workbook(opened, here.root, headings, "line_id")
+            if opened.suffix.lower() == ".json":
+                return open_document(opened, here.root, ("request",))
+            return source.open_file(opened, here.root, con)
+
+        result = reader.read(ANSWER, iter([opener]), {}, placed=True)
+    if result is None:
+        raise InputRefused(reader.problems)
+    (name,) = result.read
+    rows = frame(ANSWER, result.rows, workspace.timezone)
+    return Answer(
+        name=name,
+        sha256=result.read[name].sha256,
+        rows=rows.assign(line=result.rows.column("line").to_numpy()),
+        notes=result.notes,
+    )
 
 
 def fingerprint(workspace: Workspace) -> dict[str, str]:

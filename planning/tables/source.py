@@ -91,6 +91,36 @@ def _csv_pieces(text: files.Text, names: list[str], line: int, start: int) -> It
         )
 
 
+def sheet_of_text(
+    name: str,
+    columns: Sequence[str],
+    rows: Sequence[tuple[int, Sequence[str]]],
+    *,
+    sha256: str,
+    header_line: int | None = None,
+    notes: tuple[str, ...] = (),
+) -> Sheet:
+    """A sheet of cells held as text, each row with its number."""
+    cells = tuple(f"c{position}" for position in range(len(columns)))
+    arrays = [pa.array([row[k] for _, row in rows], pa.string()) for k in range(len(columns))]
+    numbers = pa.array([number for number, _ in rows], pa.int64())
+    piece = Piece(
+        relation=BLOCK_VIEW,
+        cells=cells,
+        types=("VARCHAR",) * len(cells),
+        line="line",
+        block=pa.table([*arrays, numbers], names=[*cells, "line"]),
+    )
+    return Sheet(
+        name=name,
+        columns=tuple(columns),
+        pieces=iter([piece]),
+        sha256=sha256,
+        notes=notes,
+        header_line=header_line,
+    )
+
+
 def quoted(name: str) -> str:
     """Return an SQL identifier."""
     return '"' + name.replace('"', '""') + '"'

@@ -268,15 +268,18 @@ class Stage:
             after_as_of=after,
         )
 
-    def accepted(self, as_of: int | None) -> pa.Table:
-        """Return the rows without fault, as read; of orders what was known at `as_of`."""
+    def accepted(self, as_of: int | None, *, placed: bool = False) -> pa.Table:
+        """Return the rows without fault, as read; of orders what was known at `as_of`.
+
+        `placed` adds `line`, where each stood in its file.
+        """
         columns = ", ".join(_typed(column, as_of) for column in self.table.columns)
         before = "" if as_of is None else f" AND ordered_at < {as_of}"
         query = f"SELECT file, line, {columns} FROM {self.rows} WHERE faults = 0{before}"
         table = in_order(self.con.sql(query).to_arrow_table())
         if table is None:
             table = self.con.sql(f"{query} ORDER BY file, line").to_arrow_table()
-        table = table.drop_columns(["file", "line"])
+        table = table.drop_columns(["file"] if placed else ["file", "line"])
         stamps = [c.name for c in self.table.columns if c.kind == "timestamp"]
         for name in stamps:
             position = table.column_names.index(name)

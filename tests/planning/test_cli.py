@@ -249,7 +249,7 @@ def test_init_makes_a_workspace_and_never_writes_over_one(tmp_path):
 def test_the_ledger_is_told(fresh, finished):
     assert call("runs", "-w", fresh).said == {"runs": []}
     empty = call("status", "-w", fresh).said
-    assert empty == {"last_run": None, "age_seconds": None, "runs": 0}
+    assert empty == {"last_run": None, "age_seconds": None, "runs": 0, "unanswered": []}
     found = call("runs", "-w", finished.root).said["runs"]
     (run,) = [run for run in found if run["state"] == "done"]  # other tests' runs failed there
     assert run["run_id"] == finished.run_dir.name

@@ -27,7 +27,7 @@ from tests.planning.workspaces import AS_OF, call, contents, results, set_config
 
 LEVELS = ["q0.01", "q0.05", *[f"q0.{k}" for k in range(1, 10)], "q0.95", "q0.99"]
 FILES = {"forecast.parquet", "peaks.csv", "plan.csv", "kpis.json", "report.html", "manifest.json"}
-FILES |= {"cleaning.csv", "plan_reasons.csv", "shadow_prices.csv", "frontier.csv"}
+FILES |= {"committed.csv", "cleaning.csv", "plan_reasons.csv", "shadow_prices.csv", "frontier.csv"}
 OFFSET = r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?[+-]\d{2}:\d{2}"
 
 
@@ -364,8 +364,8 @@ def test_a_crash_between_rename_and_ledger_is_made_good(fresh, without_thinking,
         book.unlink()
     else:
         with ledger.open_ledger(f"sqlite:///{book}") as opened, opened._engine.begin() as open_book:
-            open_book.execute(ledger.plan_lines.delete())
-            open_book.execute(ledger.runs.delete())
+            for table in reversed(ledger.metadata.sorted_tables):
+                open_book.execute(table.delete())
     again = call("run", "-w", fresh, "--as-of", AS_OF)
     assert again.said["status"] == "already_done"
     assert contents(fresh / "runs") == before

@@ -1,0 +1,214 @@
+"""A supplier's answer, held against what was asked, and entered in the ledger as a whole or not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from planning import ledger
+from planning.exports import COLUMNS, HEADINGS
+from planning.schema import SENT_ALONG
+from planning.tables import Answer, InputRefused, read_answer
+from planning.workspace import Workspace
+
+ACCEPTED, ALREADY = "accepted", "already_done"
+KINDS = ("confirmed", "short", "late", "rejected", "open")
+MOST_TOLD = 20  # problems of a kind
+
+Row = dict[Hashable, Any]
+Problem = tuple[int, str, object, str]  # line of the file, column, value, what is wrong
+
+
+@dataclass(frozen=True, kw_only=True)
+class Receipt:
+    """What became of an answer."""
+
+    status: str  # ACCEPTED, or ALREADY where the file came before
+    run_id: str  # of the run that asked
+    supplier_id: str
+    request: str
+    known_at: str  # runs as of this instant and later plan around it
+    lines: dict[str, int]  # how many of each of KINDS
+    asked_units: int
+    confirmed_units: int
+    confirmed_money: float
+    notes: list[str]
+
+    def as_json(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return asdict(self)
+
+
+def acknowledge(
+    workspace: Workspace,
+    path: Path,
+    *,
+    known_at: pd.Timestamp | None,
+    now: Callable[[], pd.Timestamp],
+) -> Receipt:
+    """Read a supplier's answer and enter it in the ledger.
+
+    Without `known_at`, runs know of it from the as-of of the run that asked.
+
+    Raises
+    ------
+    planning.tables.InputRefused
+        With everything that speaks against it; nothing of it is entered then.
+    planning.ledger.StoreUnavailable
+        When the ledger can't be reached.
+    """
+    headings = {
+        shown: name
+        for language in HEADINGS.values()
+        for shown, name in zip(language, COLUMNS, strict=True)
+    }
+    answer = read_answer(path, workspace, headings)
+    with ledger.open_ledger(workspace.store_url) as book:
+        asked = _request(answer, book)
+        held = _held(answer, asked)
+        problems = [_worded(answer.name, each) for each in _problems(held, asked)]
+        if problems:
+            raise InputRefused(problems)
+        at = asked.as_of if known_at is None else known_at.isoformat()
+        ack = ledger.Ack(
+            sha256=answer.sha256,
+            request=asked.request,
+            supplier_id=asked.supplier_id,
+            known_at=at,
+            recorded_at=now().isoformat(),
+        )
+        fresh = book.acknowledge(ack, _rows(held))
+    return _receipt(ACCEPTED if fresh else ALREADY, held, asked, ack, answer.notes)
+
+
+def _request(answer: Answer, book: ledger.Ledger) -> ledger.Request:
+    """What the answer is an answer to."""
+    named = answer.rows.drop_duplicates("request")
+    if len(named) > 1:
+        line, request = named.iloc[1][["line", "request"]]
+        told = "another request than in the rows before; answer each in a file of its own"
+        raise InputRefused([_worded(answer.name, (line, "request", request, told))])
+    line, request = named.iloc[0][["line", "request"]]
+    asked = book.request(request)
+    if asked is None:
+        told = (
+            "no run of this workspace has asked for that; send back the file that was sent out, "
+            "its request column unchanged, and see that -w names the workspace it came from"
+        )
+        raise InputRefused([_worded(answer.name, (line, "request", request, told))])
+    return asked
+
+
+def _held(answer: Answer, asked: ledger.Request) -> pd.DataFrame:
+    """The answer's rows beside what was asked under the same line_id, NA where nothing was."""
+    wanted = asked.lines.rename(columns={"units": "asked_units", "available_from": "asked_from"})
+    wanted = wanted.rename(columns={"product_id": "asked_product"}).drop(columns=["supplier_id"])
+    told = answer.rows.drop(columns=list(SENT_ALONG))
+    held = told.merge(wanted, on="line_id", how="left", validate="one_to_one")
+    late = held["confirmed_from"].notna()
+    text = held["confirmed_from"].map(lambda at: at.isoformat(), na_action="ignore")
+    return held.assign(available_from=text.astype(object).where(late, held["asked_from"]))
+
+
+def _problems(held: pd.DataFrame, asked: ledger.Request) -> Iterator[Problem]:
+    known = held["asked_product"].notna()
+    few = held["confirmed_units"]
+    start = pd.Timestamp(asked.as_of)
+    rules: tuple[tuple[pd.Series, str, Callable[[Row], str]], ...] = (
+        (~known, "line_id", lambda _: "the request has no such line; leave line_id as it was"),
+        (
+            known & (held["product_id"] != held["asked_product"]),
+            "product_id",
+            lambda row: f"{row['asked_product']!r} was asked for; leave product_id as it was",
+        ),
+        (
+            known & (held["units"] != held["asked_units"]),
+            "units",
+            lambda row: f"{row['asked_units']:.0f} were asked for; answer in confirmed_units",
+        ),
+        (
+            known & (few > held["asked_units"]).fillna(False),
+            "confirmed_units",
+            lambda row: f"more than the {row['asked_units']:.0f} that were asked for",
+        ),
+        (
+            few.isna() & held["confirmed_from"].notna(),
+            "confirmed_from",
+            lambda _: "says when, but confirmed_units doesn't say how many; fill both",
+        ),
+        (
+            known & (held["confirmed_from"] < start).fillna(False),
+            "confirmed_from",
+            lambda _: f"lies before {asked.as_of}, when it was asked for; correct it",
+        ),
+    )
+    for broken, column, words in rules:
+        rows = held[broken.to_numpy(dtype=bool)]
+        for row in rows.head(MOST_TOLD).to_dict("records"):
+            yield int(row["line"]), column, row[column], words(row)
+        if len(rows) > MOST_TOLD:
+            yield 0, column, "", f"and {len(rows) - MOST_TOLD:,} more like the last"
+    missing = sorted(set(asked.lines["line_id"]) - set(held["line_id"]))
+    if missing:
+        listed = ", ".join(missing[:3]) + (" …" if len(missing) > 3 else "")
+        told = (
+            f"{len(missing)} of the request's {len(asked.lines)} lines are missing ({listed}); "
+            "copy the file again, whole, or leave the answer of a line empty, not its row out"
+        )
+        yield 0, "line_id", "", told
+    if not few.notna().any():
+        yield 0, "confirmed_units", "", "no line is answered; 0 says that there is none to be had"
+
+
+def _worded(name: str, problem: Problem) -> str:
+    line, column, value, told = problem
+    where = f"{name} line {line}" if line else name
+    shown = value.isoformat() if isinstance(value, pd.Timestamp) else str(value)
+    return f"{where}: {column} = {shown[:200]!r}: {told}" if line else f"{where}: {column}: {told}"
+
+
+def _rows(held: pd.DataFrame) -> pd.DataFrame:
+    """Answered lines as the ledger keeps them."""
+    done = held[held["confirmed_units"].notna()]
+    return pd.DataFrame(
+        {
+            "line_id": done["line_id"],
+            "product_id": done["product_id"],
+            "asked_units": done["asked_units"].astype("int64"),
+            "units": done["confirmed_units"].astype("int64"),
+            "unit_cost": done["unit_cost"].astype(float),
+            "order_by": done["order_by"],
+            "asked_from": done["asked_from"],
+            "available_from": done["available_from"],
+            "available_to": done["available_to"],
+        }
+    )
+
+
+def _receipt(
+    status: str, held: pd.DataFrame, asked: ledger.Request, ack: ledger.Ack, notes: list[str]
+) -> Receipt:
+    rows = _rows(held)
+    moved = [pd.Timestamp(at) for at in rows["available_from"]]
+    late = [at > pd.Timestamp(due) for at, due in zip(moved, rows["asked_from"], strict=True)]
+    rejected, short = rows["units"] == 0, rows["units"] < rows["asked_units"]
+    kind = pd.Series("confirmed", index=rows.index).mask(pd.Series(late, rows.index), "late")
+    kind = kind.mask(short, "short").mask(rejected, "rejected")
+    count = kind.value_counts()
+    lines = {name: int(count.get(name, 0)) for name in KINDS}
+    return Receipt(
+        status=status,
+        run_id=asked.run_id,
+        supplier_id=asked.supplier_id,
+        request=asked.request,
+        known_at=ack.known_at,
+        lines=lines | {"open": len(held) - len(rows)},
+        asked_units=int(asked.lines["units"].sum()),
+        confirmed_units=int(rows["units"].sum()),
+        confirmed_money=float((rows["units"] * rows["unit_cost"]).sum()),
+        notes=notes,
+    )

@@ -1,0 +1,85 @@
+"""Whether what runs have stored is still as they stored it: files, manifests, the ledger."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from planning import ledger, store
+from planning.workspace import Workspace
+
+Progress = Callable[[str, float], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Audit:
+    """What was looked at, and what is not as it was."""
+
+    runs: int
+    files: int
+    problems: list[str]  # in words, each with the file or the record
+
+
+def audit(workspace: Workspace, progress: Progress) -> Audit:
+    """Hash every file of every run, and hold it against its manifest, that against the ledger.
+
+    Raises
+    ------
+    planning.ledger.StoreUnavailable
+        When the ledger's server can't be reached.
+    """
+    entries, problems = _ledger(workspace)
+    home = workspace.root / "runs"
+    folders = sorted(path for path in home.glob("*") if not path.name.startswith(store.ASIDE))
+    files = 0
+    for number, folder in enumerate(folders):
+        progress("verify", number / len(folders))
+        name = folder.relative_to(workspace.root).as_posix()
+        found = store.files_in(folder)
+        files += len(found)
+        problems += [f"{name}/{told}" for told in _folder(folder, found, entries)]
+    missing = [run for run, sha in entries.items() if sha and not (home / run).is_dir()]
+    problems += [f"runs/{run}: the ledger has this run, its folder is gone" for run in missing]
+    progress("verify", 1.0)
+    return Audit(runs=len(folders), files=files, problems=problems)
+
+
+def _ledger(workspace: Workspace) -> tuple[dict[str, str | None], list[str]]:
+    """Runs with the hash of their manifest, and what is wrong with the ledger itself."""
+    if not ledger.is_there(workspace.store_url):
+        return {}, []
+    try:
+        with ledger.open_ledger(workspace.store_url) as book:
+            return {run.run_id: run.manifest_sha256 for run in book.all()}, book.broken()
+    except ledger.StoreUnavailable as error:
+        if not workspace.store_url.startswith("sqlite"):
+            raise
+        return {}, [f"the ledger can't be read to its end: {error}"]
+
+
+def _folder(folder: Path, found: list[Path], entries: dict[str, str | None]) -> Iterator[str]:
+    """What is wrong with a run's folder; begins with the file's name."""
+    path = folder / "manifest.json"
+    if not path.is_file():
+        yield "manifest.json: is missing, so nothing says what the run has stored"
+        return
+    if folder.name not in entries:
+        yield "manifest.json: the ledger has no such run"
+    elif entries[folder.name] != store.sha256(path):
+        yield "manifest.json: is not as it was written"
+    try:
+        outputs = json.loads(path.read_text(encoding="utf-8"))["outputs"]
+        wanted = {str(name): str(told["sha256"]) for name, told in outputs.items()}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        yield "manifest.json: can't be read, so nothing says what the run has stored"
+        return
+    here = {file.relative_to(folder).as_posix(): file for file in found if file != path}
+    for name, sha in wanted.items():
+        if name not in here:
+            yield f"{name}: is missing"
+        elif store.sha256(here[name]) != sha:
+            yield f"{name}: is not as it was written"
+    for name in sorted(set(here) - set(wanted)):
+        yield f"{name}: was not written by the run"

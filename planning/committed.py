@@ -1,0 +1,113 @@
+"""Lines that suppliers have confirmed and that are still to come: a plan is made around them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Hashable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from planning.problem import HOUR, LINE_COLUMNS, Array, Market, Plan, clock_hours, epoch, plan_of
+from planning.requests import ANSWERED
+
+NOBODY = pd.DataFrame(columns=list(ANSWERED))  # has answered
+SHOWN = 8  # digits of a request that part its lines from other requests'
+
+
+@dataclass(frozen=True, kw_only=True)
+class Committed:
+    """What is on order."""
+
+    lines: pd.DataFrame  # the rows of committed.csv: columns of plan.csv
+    plan: Plan  # the same as arrays
+    notes: list[str]
+
+    @property
+    def money(self) -> float:
+        """What they commit."""
+        return float((self.plan.units * self.plan.unit_cost).sum())
+
+
+def on_order(answered: pd.DataFrame, as_of: pd.Timestamp) -> pd.DataFrame:
+    """Those of the answered lines (`requests.ANSWERED`) that bring units at or after `as_of`.
+
+    What was ready before is stock: the stock table tells what is left of it.
+    """
+    ready = pd.to_datetime(answered["available_from"], utc=True, format="ISO8601")
+    ahead = (answered["units"] > 0).to_numpy(dtype=bool) & (ready >= as_of).to_numpy(dtype=bool)
+    return answered[ahead].reset_index(drop=True)
+
+
+def answers_sha256(answered: pd.DataFrame) -> str:
+    """Hash of answered lines, for the id of a run that plans around them."""
+    return hashlib.sha256(
+        answered.to_json(orient="split", double_precision=15).encode()
+    ).hexdigest()
+
+
+def committed(answered: pd.DataFrame, market: Market) -> Committed:
+    """Lines on order as a plan.
+
+    A line that comes late keeps its length; a direct slot the hour in which it comes.
+    """
+    known = set(market.offer_rows())
+    pairs = list(zip(answered["supplier_id"], answered["product_id"], strict=True))
+    offered = np.array([pair in known for pair in pairs], dtype=bool)
+    gone = answered[~offered]
+    lost = [
+        f"line {line} that {supplier!r} has confirmed for {product!r} names an offer that is not "
+        "listed any more: the plan counts neither its units nor its money"
+        for line, supplier, product in gone[["line_id", "supplier_id", "product_id"]].to_numpy()
+    ]
+    rows = _rows(answered[offered], market)
+    plan = plan_of(rows, market)
+    plan = _as_confirmed(plan, epoch(_stamps(answered[offered]["asked_from"])), market)
+    rows = rows.assign(available_to=pd.to_datetime(plan.available_to, unit="s", utc=True))
+    rows["available_to"] = rows["available_to"].dt.as_unit("us").dt.tz_convert(market.tz)
+    return Committed(lines=rows[list(LINE_COLUMNS)], plan=plan, notes=[*_told(plan), *lost])
+
+
+def _told(plan: Plan) -> list[str]:
+    if not len(plan):
+        return []
+    money = float((plan.units * plan.unit_cost).sum())
+    return [
+        f"suppliers have confirmed {len(plan):,} lines that are still to come ({money:,.2f}): the "
+        "plan is made around them, and committed.csv lists them"
+    ]
+
+
+def _stamps(column: pd.Series) -> pd.DatetimeIndex:
+    return pd.DatetimeIndex(pd.to_datetime(column, utc=True, format="ISO8601"))
+
+
+def _rows(answered: pd.DataFrame, market: Market) -> pd.DataFrame:
+    stamps = {
+        name: pd.Series(_stamps(answered[name]).tz_convert(market.tz), index=answered.index)
+        for name in ("order_by", "available_from", "available_to")
+    }
+    return answered.assign(
+        **stamps,
+        line_id=[f"{r[:SHOWN]}-{line}" for r, line in answered[["request", "line_id"]].to_numpy()],
+        reason=[_reason(row) for row in answered.to_dict("records")],
+    )
+
+
+def _reason(row: dict[Hashable, Any]) -> str:
+    late = pd.Timestamp(str(row["available_from"])) - pd.Timestamp(str(row["asked_from"]))
+    words = f"confirmed by {row['supplier_id']}: {row['units']} of {row['asked_units']} asked for"
+    if late == pd.Timedelta(0):
+        return words
+    minutes = abs(late.total_seconds()) / 60
+    return f"{words}, {minutes:g} minutes {'late' if late > pd.Timedelta(0) else 'early'}"
+
+
+def _as_confirmed(plan: Plan, asked_from: Array, market: Market) -> Plan:
+    direct = market.direct[market.offer_product[plan.offer]]
+    hour_end = clock_hours(plan.available_from, market.tz) + HOUR
+    slot = np.where(plan.available_from < plan.available_to, plan.available_to, hour_end)
+    life = plan.available_to + plan.available_from - asked_from
+    return replace(plan, available_to=np.where(direct, np.minimum(slot, hour_end), life))

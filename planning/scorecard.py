@@ -1,0 +1,128 @@
+"""How suppliers have served of late: minutes, failures, prices, licences, what they confirmed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+RECENT_SHARE = 0.25  # of the days looked at, the last: their prices are held against those before
+SOON = 30  # days within which the end of a licence is worth a word
+SEEN = (
+    "supplier_id",
+    "product_id",
+    "ordered_at",
+    "delivered_at",
+    "status",
+    "quantity",
+    "unit_price",
+)
+
+
+def scorecard(
+    orders: pa.Table,
+    suppliers: pd.DataFrame,
+    answered: pd.DataFrame,
+    *,
+    as_of: pd.Timestamp,
+    days: int,
+    target_minutes: float,
+) -> pd.DataFrame:
+    """One row a supplier, in the order of `suppliers`; NaN or NA where there is nothing to judge.
+
+    Parameters
+    ----------
+    orders
+        The log as it was known at `as_of`. Orders that name no supplier don't count, nor do
+        cancelled ones.
+    answered
+        Lines that suppliers have answered (`requests.ANSWERED`).
+    days
+        Looked back on from `as_of`.
+
+    Returns
+    -------
+    supplier_id, name; orders; on_time_share of those that failed or whose minutes are known;
+    p50_minutes and p95_minutes until delivery; failure_rate of those that came to an end;
+    price_drift, see `_drift`; licence_days_left after the day of as-of, negative once lapsed, NA
+    without a licence; asked_units in the lines answered, confirmed_share of them.
+    """
+    recent = _recent(orders, as_of - pd.Timedelta(days=days))
+    minutes = (recent["delivered_at"] - recent["ordered_at"]).dt.total_seconds() / 60
+    failed, ended = recent["status"] == "failed", recent["status"] != "pending"
+    judged = minutes.notna() | failed
+    told = recent.assign(
+        minutes=minutes.mask(failed),
+        on_time=((minutes <= target_minutes) & ~failed).astype(float).where(judged),
+        failed=failed.astype(float).where(ended),
+    ).groupby("supplier_id")
+    rows = pd.DataFrame(
+        {
+            "orders": told.size(),
+            "on_time_share": told["on_time"].mean(),
+            "p50_minutes": told["minutes"].quantile(0.5),
+            "p95_minutes": told["minutes"].quantile(0.95),
+            "failure_rate": told["failed"].mean(),
+            "price_drift": _drift(recent, as_of - pd.Timedelta(days=days * RECENT_SHARE)),
+        }
+    ).reindex(pd.Index(suppliers["supplier_id"], name="supplier_id"))
+    rows["orders"] = rows["orders"].fillna(0).astype("int64")
+    rows.insert(0, "name", suppliers["name"].to_numpy())
+    rows["licence_days_left"] = _licence(suppliers, as_of).array
+    asked = answered.groupby("supplier_id")[["asked_units", "units"]].sum().astype(float)
+    asked = asked.reindex(rows.index)
+    rows["asked_units"] = asked["asked_units"].fillna(0).astype("int64")
+    rows["confirmed_share"] = asked["units"] / asked["asked_units"]
+    return rows.reset_index()
+
+
+def _recent(orders: pa.Table, first: pd.Timestamp) -> pd.DataFrame:
+    """Orders from `first` on that name their supplier, without cancelled ones."""
+    since = pa.scalar(first.tz_convert("UTC"), orders["ordered_at"].type)
+    wanted = pc.and_(
+        pc.and_(pc.greater_equal(orders["ordered_at"], since), pc.is_valid(orders["supplier_id"])),
+        pc.not_equal(orders["status"], "cancelled"),
+    )
+    rows: pd.DataFrame = orders.select(list(SEEN)).filter(wanted).to_pandas()
+    return rows
+
+
+def _drift(recent: pd.DataFrame, since: pd.Timestamp) -> pd.Series:
+    """By supplier, how much more the units sold from `since` on cost than at the prices before.
+
+    Paasche's index less 1, over the products sold in both spans: Σ p₁ q₁ / Σ p₀ q₁ − 1.
+    """
+    priced = recent[recent["unit_price"].notna()]
+    key = ["supplier_id", "product_id"]
+    money = priced["unit_price"].astype(float) * priced["quantity"]
+    sums = priced[key].assign(money=money, units=priced["quantity"].astype(float))
+    late = priced["ordered_at"] >= since
+    now, before = (sums[part].groupby(key).sum() for part in (late, ~late))
+    both = now.join(before.add_suffix("_before"), how="inner")
+    at_old = both["money_before"] / both["units_before"] * both["units"]
+    by_supplier = both.assign(at_old=at_old).groupby("supplier_id")[["money", "at_old"]].sum()
+    old = by_supplier["at_old"]
+    return by_supplier["money"] / old.where(old > 0) - 1
+
+
+def _licence(suppliers: pd.DataFrame, as_of: pd.Timestamp) -> pd.Series:
+    today = as_of.tz_localize(None).normalize()
+    left = (pd.to_datetime(suppliers["licence_valid_until"]) - today).dt.days
+    return left.where(suppliers["licence_no"].notna()).astype("Int64")
+
+
+def remarks(card: pd.DataFrame, *, horizon: pd.Timedelta) -> list[str]:
+    """What a coordinator should act on, in sentences: licences that lapse or have lapsed."""
+    told = []
+    ahead = int(np.ceil(horizon / pd.Timedelta(days=1)))
+    for supplier, left in zip(card["supplier_id"], card["licence_days_left"], strict=True):
+        if pd.isna(left):
+            told.append(f"{supplier} has no licence: nothing is bought there")
+        elif left < 0:
+            told.append(f"{supplier}'s licence lapsed {-left} days ago: nothing is bought there")
+        elif left == 0:
+            told.append(f"{supplier}'s licence is valid today for the last time")
+        elif left <= max(ahead, SOON):
+            told.append(f"{supplier}'s licence is valid for {left} more days")
+    return told
