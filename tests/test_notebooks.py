@@ -34,7 +34,7 @@ def code_cells(notebook):
 
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory):
-    return make_market(tmp_path_factory.mktemp("notebooks") / "market", days=35, products=12).root
+    return make_market(tmp_path_factory.mktemp("notebooks") / "market", days=28, products=6).root
 
 
 @pytest.fixture
