@@ -23,7 +23,7 @@ from planning.evaluate import evaluate as roll_policies
 from planning.exports import csv_text
 from planning.kept import KeptModel
 from planning.market import make_market
-from planning.scorecard import remarks, scorecard
+from planning.scorecard import card_words, remarks, scorecard
 from planning.series import forecast_series, read_panel
 from planning.tables import read_workspace
 from planning.workspace import ConfigError, load_workspace, parse_as_of
@@ -372,28 +372,8 @@ def suppliers(arguments: argparse.Namespace) -> Said:
         "days": arguments.days,
         "suppliers": rows,
         "remarks": told,
-        "text": "\n".join([_card_text(card), *told]),
+        "text": "\n".join([card_words(card), *told]),
     }
-
-
-def _card_text(card: pd.DataFrame) -> str:
-    """The scorecard as a table for people; - where there is nothing to judge by."""
-
-    forms = {
-        "orders": ("orders", "{:,}"),
-        "on_time_share": ("on time", "{:.1%}"),
-        "p50_minutes": ("p50 min", "{:.1f}"),
-        "p95_minutes": ("p95 min", "{:.1f}"),
-        "failure_rate": ("failed", "{:.2%}"),
-        "price_drift": ("price drift", "{:+.2%}"),
-        "licence_days_left": ("licence days", "{:,}"),
-        "asked_units": ("asked", "{:,}"),
-        "confirmed_share": ("confirmed", "{:.0%}"),
-    }
-    told = card[["supplier_id", "name"]].rename(columns={"supplier_id": "supplier"})
-    for name, (head, form) in forms.items():
-        told[head] = ["-" if pd.isna(value) else form.format(value) for value in card[name]]
-    return told.to_string(index=False)
 
 
 def verify(arguments: argparse.Namespace) -> Said:

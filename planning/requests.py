@@ -7,15 +7,9 @@ import json
 
 import pandas as pd
 
-ASKED = (
-    "line_id",
-    "product_id",
-    "order_by",
-    "available_from",
-    "available_to",
-    "units",
-    "unit_cost",
-)
+from planning.problem import LINE_COLUMNS
+
+ASKED = tuple(name for name in LINE_COLUMNS if name not in ("supplier_id", "reason"))
 ANSWERED = (  # what is known of a line that a supplier has answered; stamps as text
     "request",
     "supplier_id",

@@ -126,3 +126,22 @@ def remarks(card: pd.DataFrame, *, horizon: pd.Timedelta) -> list[str]:
         elif left <= max(ahead, SOON):
             told.append(f"{supplier}'s licence is valid for {left} more days")
     return told
+
+
+def card_words(card: pd.DataFrame) -> str:
+    """The scorecard as a table for people; - where there is nothing to judge by."""
+    forms = {
+        "orders": ("orders", "{:,}"),
+        "on_time_share": ("on time", "{:.1%}"),
+        "p50_minutes": ("p50 min", "{:.1f}"),
+        "p95_minutes": ("p95 min", "{:.1f}"),
+        "failure_rate": ("failed", "{:.2%}"),
+        "price_drift": ("price drift", "{:+.2%}"),
+        "licence_days_left": ("licence days", "{:,}"),
+        "asked_units": ("asked", "{:,}"),
+        "confirmed_share": ("confirmed", "{:.0%}"),
+    }
+    told = card[["supplier_id", "name"]].rename(columns={"supplier_id": "supplier"})
+    for name, (head, form) in forms.items():
+        told[head] = ["-" if pd.isna(value) else form.format(value) for value in card[name]]
+    return told.to_string(index=False)

@@ -1,12 +1,11 @@
 """Tables read, checked and quarantined: one contract between the user's files and the rest."""
 
+from planning.tables.answer import Answer, read_answer
 from planning.tables.problems import InputRefused
 from planning.tables.read import (
-    Answer,
     Inputs,
     OrderLog,
     fingerprint,
-    read_answer,
     read_orders,
     read_plan,
     read_workspace,

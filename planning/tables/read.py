@@ -12,16 +12,13 @@ import duckdb
 import pandas as pd
 import pyarrow as pa
 
-from planning.schema import ANSWER, ORDERS, PLAN, TABLES, Table
+from planning.schema import ORDERS, PLAN, TABLES, Table
 from planning.tables import files, notes, source
 from planning.tables.columns import matched
-from planning.tables.document import open_document
 from planning.tables.problems import InputRefused
 from planning.tables.stage import Counts, Stage, quarantined
-from planning.tables.workbook import open_workbook
 from planning.workspace import Workspace, is_url
 
-ANSWERS = (".xlsx", ".json")  # what an answer may be beside a .csv
 SAMPLES = 3  # rows shown of each rule when a table is refused
 
 
@@ -49,16 +46,6 @@ class OrderLog:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
-    """What a supplier sent back, before it is held against what was asked."""
-
-    name: str  # of the file, for people
-    sha256: str  # of the file
-    rows: pd.DataFrame  # the columns of schema.ANSWER, and `line`, where each stood
-    notes: list[str]
-
-
-@dataclass(frozen=True, kw_only=True)
 class Source:
     """A file or query that was read."""
 
@@ -78,7 +65,7 @@ class _Result:
 
 
 @contextmanager
-def _database() -> Iterator[duckdb.DuckDBPyConnection]:
+def database() -> Iterator[duckdb.DuckDBPyConnection]:
     """A private DuckDB in memory that spills to the system's temporary folder."""
     with tempfile.TemporaryDirectory(prefix="peakahead-") as spill:
         con = duckdb.connect(
@@ -186,7 +173,7 @@ def _ambiguous_note(stage: Stage) -> list[str]:
     ]
 
 
-class _Reader:
+class Reader:
     """Reads tables one after the other, and gathers what speaks against them."""
 
     def __init__(self, workspace: Workspace, con: duckdb.DuckDBPyConnection) -> None:
@@ -255,8 +242,8 @@ def read_workspace(workspace: Workspace, as_of: pd.Timestamp) -> Inputs:
     """
     cut = _micros(as_of)
     results: dict[str, _Result] = {}
-    with _database() as con:
-        reader = _Reader(workspace, con)
+    with database() as con:
+        reader = Reader(workspace, con)
         for name, table in TABLES.items():
             if name not in workspace.sources:
                 results[name] = _absent(table)
@@ -314,8 +301,8 @@ def read_orders(path: Path, workspace: Workspace, products: pd.DataFrame) -> Ord
         As for the orders of a workspace.
     """
     here = replace(workspace, root=Path.cwd(), sources={"orders": str(Path(path).absolute())})
-    with _database() as con:
-        reader = _Reader(here, con)
+    with database() as con:
+        reader = Reader(here, con)
         ids = pa.table({"product_id": pa.array(products["product_id"].astype(object), pa.string())})
         con.register("known_products", ids)
         reader.known["products"] = "known_products"
@@ -338,54 +325,18 @@ def read_plan(path: Path, workspace: Workspace) -> pd.DataFrame:
     InputRefused
         When any line breaks a rule: a plan is used whole or not at all.
     """
-    here = _whole(workspace, {"plan": str(Path(path).absolute())})
-    with _database() as con:
-        reader = _Reader(here, con)
+    here = whole(workspace, {"plan": str(Path(path).absolute())})
+    with database() as con:
+        reader = Reader(here, con)
         result = reader.read(PLAN, _sheets(here, "plan", con), {})
     if result is None:
         raise InputRefused(reader.problems)
     return frame(PLAN, result.rows, workspace.timezone)
 
 
-def _whole(workspace: Workspace, sources: Mapping[str, str]) -> Workspace:
+def whole(workspace: Workspace, sources: Mapping[str, str]) -> Workspace:
     """One in which a file is used whole or not at all; its path starts where we stand."""
     return replace(workspace, root=Path.cwd(), sources=sources, max_quarantine_share=0.0)
-
-
-def read_answer(path: Path, workspace: Workspace, headings: Mapping[str, str]) -> Answer:
-    """Read a supplier's answer: a request that was sent as .xlsx, .csv or .json, filled in.
-
-    `headings`: what a column is called in a workbook -> what we call it.
-
-    Raises
-    ------
-    InputRefused
-        When any row breaks a rule: an answer is used whole or not at all.
-    """
-    here = _whole(workspace, {})
-    path = Path(path).absolute()
-    (opened,) = files.resolve(str(path), here.root, (*ANSWERS, ".csv"))
-    with _database() as con:
-        reader = _Reader(here, con)
-
-        def opener() -> source.Sheet:
-            if opened.suffix.lower() == ".xlsx":
-                return open_workbook(opened, here.root, headings, "line_id")
-            if opened.suffix.lower() == ".json":
-                return open_document(opened, here.root, ("request",))
-            return source.open_file(opened, here.root, con)
-
-        result = reader.read(ANSWER, iter([opener]), {}, placed=True)
-    if result is None:
-        raise InputRefused(reader.problems)
-    (name,) = result.read
-    rows = frame(ANSWER, result.rows, workspace.timezone)
-    return Answer(
-        name=name,
-        sha256=result.read[name].sha256,
-        rows=rows.assign(line=result.rows.column("line").to_numpy()),
-        notes=result.notes,
-    )
 
 
 def fingerprint(workspace: Workspace) -> dict[str, str]:

@@ -1,0 +1,65 @@
+"""A supplier's answer read: a request that was sent, as a workbook, a CSV or a JSON file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from planning.schema import ANSWER
+from planning.tables import files, source
+from planning.tables.document import open_document
+from planning.tables.problems import InputRefused
+from planning.tables.read import Reader, database, frame, whole
+from planning.tables.workbook import open_workbook
+from planning.workspace import Workspace
+
+KINDS = (".xlsx", ".json", ".csv")  # how an answer's name may end
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What a supplier sent back, before it is held against what was asked."""
+
+    name: str  # of the file, for people
+    sha256: str  # of the file
+    rows: pd.DataFrame  # the columns of schema.ANSWER, and `line`, where each stood
+    notes: list[str]
+
+
+def read_answer(path: Path, workspace: Workspace, headings: Mapping[str, str]) -> Answer:
+    """Read a supplier's answer: a request that was sent as .xlsx, .csv or .json, filled in.
+
+    `headings`: what a column is called in a workbook -> what we call it.
+
+    Raises
+    ------
+    InputRefused
+        When any row breaks a rule: an answer is used whole or not at all.
+    """
+    here = whole(workspace, {})
+    path = Path(path).absolute()
+    (opened,) = files.resolve(str(path), here.root, KINDS)
+    with database() as con:
+        reader = Reader(here, con)
+
+        def opener() -> source.Sheet:
+            if opened.suffix.lower() == ".xlsx":
+                return open_workbook(opened, here.root, headings, "line_id")
+            if opened.suffix.lower() == ".json":
+                return open_document(opened, here.root, ("request",))
+            return source.open_file(opened, here.root, con)
+
+        result = reader.read(ANSWER, iter([opener]), {}, placed=True)
+    if result is None:
+        raise InputRefused(reader.problems)
+    (name,) = result.read
+    rows = frame(ANSWER, result.rows, workspace.timezone)
+    return Answer(
+        name=name,
+        sha256=result.read[name].sha256,
+        rows=rows.assign(line=result.rows.column("line").to_numpy()),
+        notes=result.notes,
+    )
