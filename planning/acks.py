@@ -73,6 +73,7 @@ def acknowledge(
         problems = [_worded(answer.name, each) for each in _problems(held, asked)]
         if problems:
             raise InputRefused(problems)
+        rows = _rows(held)
         at = asked.as_of if known_at is None else known_at.isoformat()
         ack = ledger.Ack(
             sha256=answer.sha256,
@@ -81,8 +82,8 @@ def acknowledge(
             known_at=at,
             recorded_at=now().isoformat(),
         )
-        fresh = book.acknowledge(ack, _rows(held))
-    return _receipt(ACCEPTED if fresh else ALREADY, held, asked, ack, answer.notes)
+        fresh = book.acknowledge(ack, rows)
+    return _receipt(ACCEPTED if fresh else ALREADY, rows, asked, ack, answer.notes)
 
 
 def _request(answer: Answer, book: ledger.Ledger) -> ledger.Request:
@@ -190,9 +191,8 @@ def _rows(held: pd.DataFrame) -> pd.DataFrame:
 
 
 def _receipt(
-    status: str, held: pd.DataFrame, asked: ledger.Request, ack: ledger.Ack, notes: list[str]
+    status: str, rows: pd.DataFrame, asked: ledger.Request, ack: ledger.Ack, notes: list[str]
 ) -> Receipt:
-    rows = _rows(held)
     moved = [pd.Timestamp(at) for at in rows["available_from"]]
     late = [at > pd.Timestamp(due) for at, due in zip(moved, rows["asked_from"], strict=True)]
     rejected, short = rows["units"] == 0, rows["units"] < rows["asked_units"]
@@ -206,7 +206,7 @@ def _receipt(
         supplier_id=asked.supplier_id,
         request=asked.request,
         known_at=ack.known_at,
-        lines=lines | {"open": len(held) - len(rows)},
+        lines=lines | {"open": len(asked.lines) - len(rows)},
         asked_units=int(asked.lines["units"].sum()),
         confirmed_units=int(rows["units"].sum()),
         confirmed_money=float((rows["units"] * rows["unit_cost"]).sum()),

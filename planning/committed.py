@@ -10,7 +10,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from planning.problem import HOUR, LINE_COLUMNS, Array, Market, Plan, clock_hours, epoch, plan_of
+from planning.problem import (
+    HOUR,
+    LINE_COLUMNS,
+    Array,
+    Market,
+    Plan,
+    clock_hours,
+    epoch,
+    instants,
+    plan_of,
+)
 from planning.requests import ANSWERED
 
 NOBODY = pd.DataFrame(columns=list(ANSWERED))  # has answered
@@ -65,8 +75,7 @@ def committed(answered: pd.DataFrame, market: Market) -> Committed:
     rows = _rows(answered[offered], market)
     plan = plan_of(rows, market)
     plan = _as_confirmed(plan, epoch(_stamps(answered[offered]["asked_from"])), market)
-    rows = rows.assign(available_to=pd.to_datetime(plan.available_to, unit="s", utc=True))
-    rows["available_to"] = rows["available_to"].dt.as_unit("us").dt.tz_convert(market.tz)
+    rows = rows.assign(available_to=instants(plan.available_to, market.tz))
     return Committed(lines=rows[list(LINE_COLUMNS)], plan=plan, notes=[*_told(plan), *lost])
 
 
