@@ -112,9 +112,13 @@ def test_an_answer_means_the_same_in_every_format(asked, tmp_path, form):
     root, request = asked
     rows = rows_of(request)
     n = len(rows)
-    late = (pd.Timestamp(rows["available_from"][2]) + pd.Timedelta("90min")).isoformat()
-    units = [rows["units"][0], "1", rows["units"][2], "0", *[""] * (n - 4)]
-    at = ["", "", late, "", *[""] * (n - 4)]
+    short = int(rows["units"].astype(int).argmax())
+    whole, slow, no = [line for line in range(4) if line != short][:3]
+    late = (pd.Timestamp(rows["available_from"][slow]) + pd.Timedelta("90min")).isoformat()
+    units, at = [""] * n, [""] * n
+    for line, few in zip((whole, short, slow, no), (None, "1", None, "0"), strict=True):
+        units[line] = few or rows["units"][line]
+    at[slow] = late
     said = call("ack", "-w", root, answer_in(form, request, tmp_path / "back", units, at))
     assert said.code == 0, said.err
     assert said.said["status"] == "accepted"
@@ -123,9 +127,9 @@ def test_an_answer_means_the_same_in_every_format(asked, tmp_path, form):
     assert said.said["lines"] == kinds
     assert said.said["notes"] == []
     lines = known(root).set_index("line_id")
-    assert list(lines.index) == sorted(rows["line_id"][:3])
-    assert lines["units"][rows["line_id"][1]] == 1
-    assert pd.Timestamp(lines["available_from"][rows["line_id"][2]]) == pd.Timestamp(late)
+    assert list(lines.index) == sorted(rows["line_id"][[whole, short, slow]])
+    assert lines["units"][rows["line_id"][short]] == 1
+    assert pd.Timestamp(lines["available_from"][rows["line_id"][slow]]) == pd.Timestamp(late)
 
 
 def test_status_tells_who_has_not_answered(asked, tmp_path):
