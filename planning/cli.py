@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import platform
 import signal
 import sys
 import threading
@@ -389,7 +390,18 @@ def _stop(*_: object) -> None:
     raise KeyboardInterrupt
 
 
+def same_arithmetic() -> None:
+    """Have numpy, not imported yet, round alike on every x86-64 processor.
+
+    Its exponentials and logarithms differ in the last bit where they use AVX-512. Whoever has set
+    the variable keeps what was set.
+    """
+    if platform.machine().lower() in {"x86_64", "amd64"}:
+        os.environ.setdefault("NPY_DISABLE_CPU_FEATURES", "X86_V4 AVX512_ICL AVX512_SPR")
+
+
 def script() -> NoReturn:
     """Entry point of the installed command."""
+    same_arithmetic()
     signal.signal(signal.SIGTERM, _stop)
     sys.exit(main())

@@ -1,0 +1,5 @@
+"""What holds for all tests, before anything imports numpy."""
+
+from planning.cli import same_arithmetic
+
+same_arithmetic()
