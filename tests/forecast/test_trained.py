@@ -59,9 +59,8 @@ def test_a_series_is_found_wherever_it_stands(name, past):
     np.testing.assert_allclose(b.quantiles, a.quantiles[order], rtol=2e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("hours", [1, 12])
-def test_a_quick_update_errs_about_as_a_full_refit(hours, whole, past, trained_with_trees):
-    later = head(whole, len(past.ds) + hours)
+def test_a_quick_update_errs_about_as_a_full_refit(whole, past, trained_with_trees):
+    later = head(whole, len(past.ds) + 12)
     actual = whole.y[:, len(later.ds) :][:, :24]
     quick = refresh(later, 24, trained=trained_with_trees)
     assert not quick.why
