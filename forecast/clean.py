@@ -19,6 +19,7 @@ RARELY_SILENT = 0.08  # of the other weeks
 _PAUSE = pd.Timedelta(days=14)
 COLUMNS = ("product_id", "starts_at", "ends_at", "kind", "units_before", "units_after", "note")
 _LATE_START = 12.0  # orders that a product should have had before its first one
+_BRIDGE_DAYS = 4  # before and after a holiday that may be closed too
 _CLOSED_DAYS = 14  # a silence around a holiday that lasts longer is a gap all the same
 
 
@@ -258,7 +259,8 @@ def gaps(panel: Panel, holiday: Array | None = None) -> Array:
 
     The usual number of orders of a bucket is the median over the weeks at that time of week. A run
     of silent buckets is a gap when it should have had many and some of it falls on a time of week
-    that is hardly ever silent; so nights, closed weekends and slow evenings are no gaps.
+    that is hardly ever silent; so nights, closed weekends and slow evenings are no gaps. A silence
+    of a week or more says nothing of the weeks around it.
     """
     if panel.orders is None:
         return np.zeros(len(panel.ds), dtype=bool)
@@ -270,11 +272,14 @@ def gaps(panel: Panel, holiday: Array | None = None) -> Array:
     silent = (total == 0) | ~seen
     run = pd.Series(np.cumsum(np.diff(silent, prepend=False) != 0))
     shut = _shut(silent, run, clock, holiday)
-    total[shut] = np.nan  # says nothing of other weeks
+    length = run.groupby(run).transform("size").to_numpy()
+    long = silent & (length >= 7 * clock.day)
+    total[shut | long] = np.nan  # says nothing of other weeks
     usual = pd.Series(total).groupby(place).transform("median").fillna(0).to_numpy()
     zero = pd.Series(total == 0).groupby(place).transform("sum")
     weeks = pd.Series(np.isfinite(total)).groupby(place).transform("sum")
-    others: Array = np.asarray((zero - 1) / np.maximum(weeks - 1, 1))
+    own = np.where(long, 0, 1)
+    others: Array = np.asarray((zero - own) / np.maximum(weeks - own, 1))
     mine = silent & seen & ~shut
     rare = mine & (usual > 0) & (others <= RARELY_SILENT)
     missed = pd.Series(np.where(mine, usual, 0.0)).groupby(run).transform("sum").to_numpy()
@@ -283,14 +288,20 @@ def gaps(panel: Panel, holiday: Array | None = None) -> Array:
 
 
 def _shut(silent: Array, run: pd.Series, clock: Clock, holiday: Array | None) -> Array:
-    """bool [T]: silences of the whole log around a wholly silent holiday, at most 14 days long."""
+    """bool [T]: silences of the whole log that are closed days around a wholly silent holiday.
+
+    They last 14 days at most, with no whole day farther than four from a holiday among them.
+    """
     if holiday is None or not holiday.any():
         return np.zeros(len(silent), dtype=bool)
     date = clock.date[: len(silent)]
-    whole = holiday & (np.bincount(date, weights=~silent, minlength=len(holiday)) == 0)
+    idle = np.bincount(date, weights=~silent, minlength=len(holiday)) == 0
+    whole = holiday & idle
+    near = np.convolve(whole, np.ones(2 * _BRIDGE_DAYS + 1), mode="same") > 0
+    around = pd.Series((near | ~idle)[date]).groupby(run).transform("all")
     touched = pd.Series(whole[date] & silent).groupby(run).transform("any")
     brief = run.groupby(run).transform("size") <= _CLOSED_DAYS * clock.day
-    return np.asarray(silent & touched & brief)
+    return np.asarray(silent & touched & around & brief)
 
 
 def launches(panel: Panel, products: pd.DataFrame | None) -> Array:

@@ -67,7 +67,7 @@ def acknowledge(
         for shown, name in zip(language, COLUMNS, strict=True)
     }
     answer = read_answer(path, workspace, headings)
-    with ledger.open_ledger(workspace.store_url) as book:
+    with ledger.open_ledger(workspace.store_url, write=True) as book:
         asked = _request(answer, book)
         held = _held(answer, asked)
         problems = [_worded(answer.name, each) for each in _problems(held, asked)]

@@ -8,7 +8,7 @@ import numba
 import numpy as np
 
 from planning.pricing import Slots, Terms, Tiers, line_money, line_price
-from planning.problem import DAY, HOUR, Array, Market, Plan, clock_hours
+from planning.problem import DAY, HOUR, Array, Market, Plan, clock_hours, hour_of
 from planning.rules import Limits
 
 NO_LIMIT_DAYS = 365.0  # how long a line without a shelf life is kept
@@ -176,6 +176,7 @@ class Allocation:
         A line that the rules don't allow any more is forgotten.
         """
         slot, inside = self._slots_of(previous.available_from)
+        inside &= previous.units % np.maximum(self.market.pack_size[previous.offer], 1) == 0
         offer, slot, units = previous.offer[inside], slot[inside], previous.units[inside]
         np.add.at(self.previous, (offer, slot), units)
         frozen = previous.order_by[inside] < freeze
@@ -193,6 +194,15 @@ class Allocation:
         np.add.at(units, (lines.offer[inside], slot[inside]), lines.units[inside])
         supplier, money = market.offer_supplier[lines.offer], lines.units * lines.unit_cost
         return units, np.bincount(supplier, money, minlength=len(market.supplier_ids))
+
+    def due(self) -> Array:
+        """[N, T] units of committed lines by product and hour; those ready before, in the first."""
+        market, lines = self.market, self.limits.committed
+        ahead = lines.available_from < self.starts[-1] + HOUR
+        due = np.zeros(self.until.shape)
+        hour = hour_of(lines.available_from[ahead], self.starts)
+        np.add.at(due, (market.offer_product[lines.offer[ahead]], hour), lines.units[ahead])
+        return due
 
     def lines(self, held: Array) -> tuple[Array, Array, Array, Array]:
         """Offer, slot, units and money [L] of the lines in units [O, T], tiers considered."""
@@ -363,7 +373,12 @@ class Allocation:
 
 
 def slot_starts(market: Market, limits: Limits) -> Array:
-    """Starts [T] of the local clock hours from as-of to the end of the horizon."""
+    """Starts [T] of the local clock hours from as-of to the end of the horizon.
+
+    Where none starts in between, the hour that holds as-of: no line can be ready at its start.
+    """
     steps = np.arange(0, limits.horizon + HOUR, HOUR / 4) + limits.as_of
     hours = np.unique(clock_hours(steps, market.tz))
-    return hours[(hours >= limits.as_of) & (hours < limits.as_of + limits.horizon)]
+    ahead = hours[(hours >= limits.as_of) & (hours < limits.as_of + limits.horizon)]
+    ahead = ahead[clock_hours(ahead, market.tz) == ahead]  # none begins where half an hour is lost
+    return ahead if len(ahead) else hours[:1]

@@ -48,8 +48,6 @@ def audit(workspace: Workspace, progress: Progress) -> Audit:
 
 def _ledger(workspace: Workspace) -> tuple[dict[str, str | None], list[str]]:
     """Runs with the hash of their manifest, and what is wrong with the ledger itself."""
-    if not ledger.is_there(workspace.store_url):
-        return {}, []
     try:
         with ledger.open_ledger(workspace.store_url) as book:
             return {run.run_id: run.manifest_sha256 for run in book.all()}, book.broken()

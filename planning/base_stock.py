@@ -115,12 +115,10 @@ class _OnHand:
         stock = np.bincount(
             market.stock_product[fresh], market.stock_units[fresh], len(market.product_ids)
         )
-        ordered = allocation.limits.committed
-        product = market.offer_product[ordered.offer]
-        slot = np.searchsorted(allocation.starts, ordered.available_from, side="right") - 1
-        period = np.maximum(slot, 0) // periods.hours[product]
-        due = np.bincount(product * slots + period, ordered.units, len(market.product_ids) * slots)
-        return cls(stock=stock, due=due.reshape(-1, slots))
+        due = np.zeros((len(stock), slots))
+        period = np.arange(slots) // periods.hours[:, None]  # [N, T]
+        np.add.at(due, (np.arange(len(stock))[:, None], period), allocation.due())
+        return cls(stock=stock, due=due)
 
     def missing(self, periods: Periods, level: Array, direct: Array) -> tuple[Array, Array]:
         """Units [I] there before an order, and units to order to reach `level` [I]."""

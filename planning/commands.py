@@ -18,7 +18,7 @@ from forecast import forecast as forecast_panel
 from planning import acks, comparison, job, ledger, scoreboard, standings
 from planning.audit import audit
 from planning.console import log, progress
-from planning.decide import calendar_notes, expect_demand, models_used
+from planning.decide import expect_demand, forecast_notes, models_used
 from planning.evaluate import evaluate as roll_policies
 from planning.exports import csv_text
 from planning.kept import KeptModel
@@ -174,7 +174,7 @@ def forecast(arguments: argparse.Namespace) -> Said:
                 progress=report,
                 forecaster=forecaster,
             )
-        _tell(arguments, calendar_notes(demand.forecast), [])
+        _tell(arguments, forecast_notes(workspace, demand.forecast), [])
         frame, models, peaks = demand.forecast.frame(), demand.forecast.model, demand.peaks
     _save(frame, arguments.out)
     if kept is not None:

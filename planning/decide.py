@@ -30,6 +30,7 @@ RECENT_DAYS = 56  # of history that tell the sizes of orders
 PATHS = 64  # sample paths of a forecast
 FUTURES = (8, 64)  # of them that the plan is made for: the fewest, the most
 SAMPLED_ORDERS = 25_000_000  # that all futures together should not exceed
+HOURLY = pd.Timedelta(hours=1)
 STREAMS = 3  # number of this purpose among the seed's; optimise has 1 and 2
 
 Progress = Callable[[str, float], None]
@@ -71,12 +72,12 @@ def order_rows(log: pa.Table) -> pd.DataFrame:
 
 def country_of(tz: str) -> str | None:
     """ISO code of the country whose clock `tz` is, for its holidays; None = of no country."""
-    zones = (resources.files("tzdata") / "zoneinfo" / "zone.tab").read_text(encoding="utf-8")
-    for row in zones.splitlines():
-        fields = row.split("\t")
-        if not row.startswith("#") and fields[2] == tz:
-            return fields[0]
-    return None
+    zones = resources.files("tzdata") / "zoneinfo"
+    rows = [row.split("\t") for row in (zones / "zone.tab").read_text("utf-8").splitlines()]
+    countries = {row[2]: row[0] for row in rows if not row[0].startswith("#")}
+    links = [row.split() for row in (zones / "tzdata.zi").read_text("utf-8").splitlines()]
+    other_names = {row[2]: row[1] for row in links if row[0] == "L"}  # PRC is Asia/Shanghai
+    return countries.get(tz) or countries.get(other_names.get(tz, ""))
 
 
 def limits_of(workspace: Workspace, as_of: pd.Timestamp) -> rules.Limits:
@@ -106,13 +107,39 @@ def models_used(model: Array) -> dict[str, int]:
     return {str(name): int(count) for name, count in zip(names, counts, strict=True)}
 
 
-def calendar_notes(ahead: Forecast) -> list[str]:
-    """What people should know of the calendar that a forecast assumed."""
-    return [
+def forecast_notes(workspace: Workspace, ahead: Forecast) -> list[str]:
+    """What people should know of the history and the calendar that a forecast stands on."""
+    told = _silent_since(ahead)
+    if country_of(workspace.timezone) is None:
+        told.append(
+            f"{workspace.timezone} is the clock of no country, so no public holidays are assumed; "
+            "name a city's zone in data.timezone, or list the holidays in events"
+        )
+    told += [
         f"{year} is provisional: its official holiday notice is not out, so days off are assumed "
         "where they usually fall and make-up workdays are not known; the forecast may change "
         "when the notice comes"
         for year in ahead.provisional
+    ]
+    return told
+
+
+def notes_of(workspace: Workspace, inputs: Inputs, decision: Decision) -> list[str]:
+    """What people should know of a run."""
+    ahead = forecast_notes(workspace, decision.demand.forecast)
+    return [*inputs.notes, *ahead, *decision.committed.notes]
+
+
+def _silent_since(ahead: Forecast) -> list[str]:
+    """A log that ended before as-of."""
+    if ahead.cleaning is None:
+        return []
+    gaps, until = ahead.cleaning[ahead.cleaning["kind"] == "gap"], pd.Timestamp(ahead.ds[0])
+    return [
+        f"no order of any product since {since.isoformat()}, {(until - since) / HOURLY:,.0f} hours "
+        "before the forecast begins: they count as not observed; is the orders table up to date, "
+        "and as-of right?"
+        for since in gaps.loc[gaps["ends_at"] == until, "starts_at"]
     ]
 
 

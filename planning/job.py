@@ -24,9 +24,9 @@ from planning.decide import (
     Decision,
     NoPlanPossible,
     Progress,
-    calendar_notes,
     decide,
     models_used,
+    notes_of,
 )
 from planning.exports import csv_text, write_exports
 from planning.report import report_page
@@ -121,17 +121,18 @@ def run(request: Request, progress: Progress, now: Callable[[], pd.Timestamp]) -
     if request.dry_run:
         return _dry_run(request, progress)
     runs = workspace.root / "runs"
-    with store.lock(workspace.root), ledger.open_ledger(workspace.store_url) as book:
+    with store.lock(workspace.root), ledger.open_ledger(workspace.store_url, write=True) as book:
         request = _around(request, book.answered(request.as_of))
         store.prepare(runs)
-        done = _already_done(book, request, runs, now)
+        expected = _expected_id(request)
+        done = _already_done(book, runs / expected, now)
         if done is not None:
             return done
         watch = Stopwatch()
         try:
             inputs, decision = _work(request, progress, watch)
         except FAILURES as error:
-            _record_failure(book, request, str(error), now())
+            _record_failure(book, request, expected, str(error), now())
             raise
         run_id = run_id_of(request, inputs.hashes)  # of what was read, should a file have changed
         with store.staged(runs, run_id) as aside:
@@ -150,9 +151,7 @@ def _around(request: Request, answered: pd.DataFrame) -> Request:
 
 def answered(workspace: Workspace, as_of: pd.Timestamp) -> pd.DataFrame:
     """Lines that suppliers have answered by as-of (`requests.ANSWERED`); writes nothing."""
-    if not ledger.is_there(workspace.store_url):
-        return NOBODY.copy()
-    with ledger.open_ledger(workspace.store_url, make=False) as book:
+    with ledger.open_ledger(workspace.store_url) as book:
         return book.answered(as_of)
 
 
@@ -194,14 +193,9 @@ def _dry_run(request: Request, progress: Progress) -> Outcome:
         kpis=kpis(decision),
         timings=watch.seconds,
         counts=counts(inputs),
-        notes=_notes(inputs, decision),
+        notes=notes_of(request.workspace, inputs, decision),
         advice=decision.sensitivity.advice,
     )
-
-
-def _notes(inputs: Inputs, decision: Decision) -> list[str]:
-    bound = decision.committed.notes
-    return [*inputs.notes, *calendar_notes(decision.demand.forecast), *bound]
 
 
 def kpis(decision: Decision) -> dict[str, Any]:
@@ -298,7 +292,7 @@ def _manifest(
         "counts": counts(inputs),
         "models": models_used(decision.demand.forecast.model),
         "provisional_years": list(decision.demand.forecast.provisional),
-        "notes": _notes(inputs, decision),
+        "notes": notes_of(request.workspace, inputs, decision),
         "advice": decision.sensitivity.advice,
         "timings": watch.seconds,
     }
@@ -323,18 +317,16 @@ def _outcome(status: str, folder: Path, manifest: Mapping[str, Any]) -> Outcome:
 
 
 def _already_done(
-    book: ledger.Ledger, request: Request, runs: Path, now: Callable[[], pd.Timestamp]
+    book: ledger.Ledger, folder: Path, now: Callable[[], pd.Timestamp]
 ) -> Outcome | None:
-    """The finished run of the same request, entered in the ledger if a crash left it out.
+    """The finished run in this folder, entered in the ledger if a crash left it out.
 
     A folder is renamed into place only when it is whole, so its presence means that the run was
     finished; the ledger follows.
     """
-    run_id = _expected_id(request)
-    folder = runs / run_id
     if not (folder / "manifest.json").is_file():
         return None
-    entry = book.find(run_id)
+    entry = book.find(folder.name)
     if entry is None or entry.state != ledger.DONE:
         _record(book, folder, now())
     return _outcome("already_done", folder, _read_json(folder / "manifest.json"))
@@ -348,9 +340,11 @@ def _expected_id(request: Request) -> str:
         return run_id_of(request, {})
 
 
-def _record_failure(book: ledger.Ledger, request: Request, error: str, now: pd.Timestamp) -> None:
+def _record_failure(
+    book: ledger.Ledger, request: Request, run_id: str, error: str, now: pd.Timestamp
+) -> None:
     entry = ledger.Run(
-        run_id=_expected_id(request),
+        run_id=run_id,
         as_of=request.as_of.isoformat(),
         finished_at=now.isoformat(),
         seed=request.seed,

@@ -16,6 +16,7 @@ from planning.records import acks, answers, metadata, plan_lines, requests, runs
 from planning.requests import ANSWERED, request_id
 from planning.workspace import masked
 
+NOWHERE = "sqlite://"  # a ledger in memory
 TIMEOUT_SECONDS = 30  # no statement may hold up the nightly job for longer
 
 DONE, FAILED = "done", "failed"
@@ -87,7 +88,7 @@ def _engine(url: str) -> sa.Engine:
     raise StoreUnavailable(f"[store] url names {name!r}; use sqlite:///… or postgresql+psycopg://…")
 
 
-def is_there(url: str) -> bool:
+def _is_there(url: str) -> bool:
     """Whether a ledger can be there already: of SQLite the file, of a server one can't tell."""
     parsed = sa.make_url(url)
     if parsed.get_backend_name() != "sqlite" or not parsed.database:
@@ -95,9 +96,21 @@ def is_there(url: str) -> bool:
     return Path(parsed.database).exists()
 
 
+def _with_tables(engine: sa.Engine, *, write: bool) -> sa.Engine:
+    """The engine, its tables made where some are missing; to read where none is: an empty one."""
+    missing = metadata.tables.keys() - set(sa.inspect(engine).get_table_names())
+    if not missing:
+        return engine
+    if not write and runs.name in missing:
+        engine.dispose()
+        engine = sa.create_engine(NOWHERE)
+    metadata.create_all(engine)
+    return engine
+
+
 @contextmanager
-def open_ledger(url: str, *, make: bool = True) -> Iterator[Ledger]:
-    """The ledger at a SQLAlchemy URL; `make`: its tables, where they are missing.
+def open_ledger(url: str, *, write: bool = False) -> Iterator[Ledger]:
+    """The ledger at a SQLAlchemy URL; one that is not there yet is empty, or made to `write`.
 
     Raises
     ------
@@ -106,14 +119,13 @@ def open_ledger(url: str, *, make: bool = True) -> Iterator[Ledger]:
     """
     shown = masked(url)
     try:
-        engine = _engine(url)
+        engine = _engine(url if write or _is_there(url) else NOWHERE)
     except ModuleNotFoundError as error:
         raise StoreUnavailable(
             f"{shown} needs the driver {error.name!r}: pip install 'peakahead[postgres]'"
         ) from error
     try:
-        if make:
-            metadata.create_all(engine)
+        engine = _with_tables(engine, write=write)
         yield Ledger(engine)
     except sa.exc.DBAPIError as error:
         raise StoreUnavailable(
@@ -237,8 +249,6 @@ class Ledger:
 
         `units` may be 0: the supplier has none.
         """
-        if not sa.inspect(self._engine).has_table(acks.name):  # nothing was ever written here
-            return pd.DataFrame(columns=ANSWERED)
         columns = [(answers if name in answers.c else acks).c[name] for name in ANSWERED]
         every = (
             sa.select(acks.c.known_at, *columns)

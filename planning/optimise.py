@@ -287,7 +287,8 @@ def _status(predicted: Expectation, limits: Limits, aims: Aims) -> str:
     chance = f"in {met} of {len(predicted.on_time)} sampled futures"
     if predicted.on_time_share >= aims.target_share:
         return f"target met, {chance}"
-    if predicted.prealloc_value >= 0.98 * limits.working_capital:
+    bound = (limits.committed.units * limits.committed.unit_cost).sum()
+    if bound + predicted.prealloc_value >= 0.98 * limits.working_capital:
         return f"target missed, met {chance}: working capital is used up"
     return f"target missed, met {chance}: the offers' terms leave no better use of money"
 

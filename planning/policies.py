@@ -12,7 +12,7 @@ from planning.allocation import Allocation
 from planning.base_stock import base_stock, cheapest_usable
 from planning.expectation import Aims
 from planning.optimise import solve
-from planning.problem import DAY, HOUR, Array, Market, Orders, Plan, epoch, hour_of, instants
+from planning.problem import DAY, HOUR, Array, Market, Orders, Plan, epoch, instants
 from planning.rules import Limits
 
 
@@ -37,7 +37,7 @@ def last_week(market: Market, history: Orders, limits: Limits) -> Plan:
     """
     allocation = Allocation(market, limits)
     wanted, arrivals = _same_hours(market, history, allocation.starts, limits)
-    wanted = np.maximum(wanted - _due(market, allocation.starts, limits), 0)
+    wanted = np.maximum(wanted - allocation.due(), 0)
     offer_of = cheapest_usable(allocation)
     product, slot = np.nonzero((wanted > 0) & (offer_of >= 0))
     offer = offer_of[product, slot]
@@ -66,15 +66,6 @@ def _same_hours(
     shape = (len(market.product_ids), len(starts))
     units = np.bincount(cell, history.quantity[inside], minlength=shape[0] * shape[1])
     return units.reshape(shape), np.bincount(hour[inside], minlength=len(starts))
-
-
-def _due(market: Market, starts: Array, limits: Limits) -> Array:
-    """[N, T] units that lines already ordered make ready in each hour."""
-    ordered = limits.committed
-    hour = hour_of(ordered.available_from, starts)
-    cell = market.offer_product[ordered.offer] * len(starts) + hour
-    shape = (len(market.product_ids), len(starts))
-    return np.bincount(cell, ordered.units, minlength=shape[0] * shape[1]).reshape(shape)
 
 
 def _weeks_later(at: Array, weeks: int, tz: str) -> Array:

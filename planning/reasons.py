@@ -12,6 +12,7 @@ from planning.simulate import Future, Simulator
 from planning.worth import hours_of_use
 
 LIKELY = 0.05  # below this chance of a jam, a line is told as a saving, not as a relief
+IDLE = "kept from the plan before; no spot order of the product is expected"
 JAM_SHARE = 1 / 3  # hours next to a line's worst one belong to its peak from this share of it on
 
 
@@ -122,4 +123,5 @@ def reasons(simulator: Simulator, plan: Plan, starts: Array) -> list[str]:
         + text["side"]
         + " the spot price"
     )
-    return list(np.where(jammed >= LIKELY, peak, calm))
+    told = np.where(jammed >= LIKELY, peak, calm)
+    return list(np.where(outlet[product] < 0, IDLE, told))

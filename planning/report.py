@@ -7,7 +7,7 @@ from string import Template
 
 import pandas as pd
 
-from planning.decide import Decision, calendar_notes
+from planning.decide import Decision, notes_of
 from planning.pages import figure_html
 from planning.plots import delivery_figure, demand_figure, frontier_figure, money_figure
 from planning.tables import Inputs
@@ -242,8 +242,7 @@ def report_page(
     peaks, lines = decision.demand.peaks, decision.lines
     largest = peaks.sort_values("expected_units", ascending=False).head(TOP)
     dearest = _lines(decision)
-    told = [*inputs.notes, *calendar_notes(decision.demand.forecast)]
-    notes = "".join(f"<li>{escape(note)}</li>" for note in told)
+    notes = "".join(f"<li>{escape(note)}</li>" for note in notes_of(workspace, inputs, decision))
     return PAGE.substitute(
         as_of=escape(as_of.isoformat()),
         hours=f"{workspace.horizon.total_seconds() / 3600:g}",

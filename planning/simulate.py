@@ -64,9 +64,11 @@ def tail_weights(delay: Array, worst_share: float) -> Array:
 def damped(futures: Sequence[Future], delay: Array) -> list[Future]:
     """The futures, the minutes of disasters damped: a single one shouldn't make the plan.
 
-    `delay` [K] is each future's weighted minutes when all is bought on demand.
+    `delay` [K] is each future's weighted minutes when all is bought on demand; a disaster has more
+    than `EXTREME` times the median of those that wait at all.
     """
-    most = EXTREME * np.median(delay)
+    waits = delay[delay > 0]
+    most = EXTREME * np.median(waits) if len(waits) else 0.0
     share = np.divide(most, delay, out=np.ones(len(delay)), where=delay > 0)
     both = zip(futures, np.minimum(1.0, share), strict=True)
     return [replace(future, damping=float(weight)) for future, weight in both]

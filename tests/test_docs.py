@@ -236,7 +236,7 @@ def test_the_keys_of_runs_and_status_are_the_real_ones(tmp_path):
     }
     for filled in (False, True):
         if filled:
-            with ledger.open_ledger(f"sqlite:///{tmp_path}/peakahead.db") as book:
+            with ledger.open_ledger(f"sqlite:///{tmp_path}/peakahead.db", write=True) as book:
                 book.record(ledger.Run(**entry), pd.DataFrame())
         for name, command in (("runs", commands.runs), ("status", commands.status)):
             said = command(arguments)

@@ -86,7 +86,8 @@ def cross_fit(
 def _parts(sample: Sample, horizon: int) -> list[tuple[Array, Array]]:
     """Rows that each learner sees, and those that it is judged by; none where one sees all.
 
-    Windows that overlap those that a learner does without, it does without too.
+    Windows that overlap those that a learner does without, it does without too. A part in which
+    nothing was sold teaches nothing.
     """
     starts, window = np.unique(sample.origin, return_inverse=True)
     if not 2 * _FOLDS <= len(starts) <= _WINDOWS or len(sample.x) > _ROWS:
@@ -97,7 +98,8 @@ def _parts(sample: Sample, horizon: int) -> list[tuple[Array, Array]]:
     for k in range(int(fold.max()) + 1):
         away = np.abs(starts[:, None] - starts[fold == k]).min(axis=1)
         parts.append((np.flatnonzero((away >= horizon)[window]), np.flatnonzero(fold[window] == k)))
-    return parts if min(len(seen) for seen, _ in parts) >= LEAST else []
+    sold = sample.actual > 0
+    return parts if all(len(seen) >= LEAST and sold[seen].any() for seen, _ in parts) else []
 
 
 def _scores(learned: Learned, sample: Sample) -> list[Array]:

@@ -1,5 +1,6 @@
 import numpy as np
 import pandas as pd
+import pytest
 
 from forecast.clean import COLUMNS, clean, gaps, launches, observed
 from forecast.demand import Panel
@@ -31,6 +32,29 @@ def test_a_silent_working_day_is_a_gap():
     found = gaps(panel(y))
     assert found[24 * 30 + 9 : 24 * 30 + 15].all()
     assert found.sum() <= 6 + 24
+
+
+@pytest.mark.parametrize("days", [1, 6, 7, 13, 15, 20, 34])
+@pytest.mark.parametrize("end", [40, 56])
+def test_a_silence_is_a_gap_however_long_it_lasts(days, end):
+    y = office()
+    y[:, 24 * (end - days) : 24 * end] = 0
+    found = gaps(panel(y))
+    working = office().any(axis=0)
+    lost = np.arange(len(found)) // 24
+    lost = (lost >= end - days) & (lost < end) & working
+    assert found[lost].all()
+    assert not found[~lost & working].any()
+
+
+def test_only_a_silence_that_keeps_near_its_holiday_is_a_closed_shop():
+    p, shut = market.closed_for_christmas()
+    assert not np.isnan(observed(p, country="GB").y[:, shut]).any()
+    first = np.flatnonzero(shut)[0]
+    weeks_before = slice(first - 24 * 6, first)
+    p.y[:, weeks_before] = 0
+    p.orders[:, weeks_before] = 0
+    assert np.isnan(observed(p, country="GB").y[:, shut]).any()
 
 
 def test_an_outage_is_unobserved_and_not_zero_where_it_was():

@@ -104,6 +104,18 @@ def test_hardly_any_windows_or_many_teach_one_learner(windows):
 
 
 @pytest.mark.parametrize("learn", [grow, train])
+def test_windows_without_a_sale_teach_nobody_alone(learn):
+    sample = noise(10)
+    sold = sample.origin == sample.origin[0]
+    actual = np.where(sold, sample.actual, 0.0)
+    learned, growth = cross_fit(
+        learn, replace(sample, actual=actual, alone=actual), horizon=1, seed=0
+    )
+    assert not isinstance(learned, Folds)
+    assert growth is None
+
+
+@pytest.mark.parametrize("learn", [grow, train])
 def test_contributions_sum_to_the_growth(learn):
     sample = noise(20)
     folded, _ = cross_fit(learn, sample, horizon=HOURS, seed=0)

@@ -134,7 +134,7 @@ def test_damage_of_the_database_file_is_told_not_thrown(stored):
 
 
 def test_the_chain_holds_in_either_store_and_when_a_run_is_recorded_again(url):
-    with open_ledger(url) as book:
+    with open_ledger(url, write=True) as book:
         book.record(RUN, LINES)
         book.record(RUN, LINES)
         assert book.broken() == []
@@ -142,5 +142,5 @@ def test_the_chain_holds_in_either_store_and_when_a_run_is_recorded_again(url):
     with engine.begin() as connection:
         connection.execute(sa.text("update plan_lines set reason = 'else'"))
     engine.dispose()
-    with open_ledger(url) as book:
+    with open_ledger(url, write=True) as book:
         assert book.broken() == [f"the ledger: run {RUN.run_id} is not as it was written"]

@@ -13,6 +13,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -21,8 +22,10 @@ import pytest
 
 from planning import job, ledger, store
 from planning.cli import LOCKED, REFUSED, STOPPED, USAGE
+from planning.decide import country_of, forecast_notes
 from planning.marginals import WORDS
 from planning.problem import LINE_COLUMNS
+from planning.workspace import load_workspace
 from tests.planning.workspaces import AS_OF, call, contents, results, set_config, strict
 
 LEVELS = ["q0.01", "q0.05", *[f"q0.{k}" for k in range(1, 10)], "q0.95", "q0.99"]
@@ -44,6 +47,20 @@ def only_run(root: Path) -> Path:
 
 
 # What a run leaves
+
+
+def test_a_clock_under_its_other_name_has_its_countrys_holidays():
+    known = {"Asia/Shanghai": "CN", "PRC": "CN", "Asia/Calcutta": "IN", "Europe/Copenhagen": "DK"}
+    assert {name: country_of(name) for name in known} == known
+    assert country_of("UTC") is None
+
+
+def test_a_clock_of_no_country_is_told(sample):
+    workspace = load_workspace(sample)
+    ahead = SimpleNamespace(provisional=(), cleaning=None)
+    assert forecast_notes(workspace, ahead) == []
+    (note,) = forecast_notes(replace(workspace, timezone="UTC"), ahead)
+    assert note.startswith("UTC is the clock of no country")
 
 
 def test_a_provisional_calendar_is_told_wherever_people_look(fresh, decided, monkeypatch):
@@ -363,7 +380,10 @@ def test_a_crash_between_rename_and_ledger_is_made_good(fresh, without_thinking,
     if lost == "database":
         book.unlink()
     else:
-        with ledger.open_ledger(f"sqlite:///{book}") as opened, opened._engine.begin() as open_book:
+        with (
+            ledger.open_ledger(f"sqlite:///{book}", write=True) as opened,
+            opened._engine.begin() as open_book,
+        ):
             for table in reversed(ledger.metadata.sorted_tables):
                 open_book.execute(table.delete())
     again = call("run", "-w", fresh, "--as-of", AS_OF)

@@ -59,15 +59,25 @@ def stored(url: str) -> pd.DataFrame:
 
 
 def test_an_empty_ledger_knows_no_run(url):
-    with open_ledger(url) as book:
+    with open_ledger(url, write=True) as book:
         assert book.all() == []
         assert book.find("R1") is None
 
 
+def test_reading_makes_nothing(url, tmp_path):
+    with open_ledger(url) as book:
+        assert book.all() == []
+        assert book.answered(pd.Timestamp("2026-03-30", tz="UTC")).empty
+    assert not list(tmp_path.iterdir())
+    engine = sa.create_engine(url)
+    assert sa.inspect(engine).get_table_names() == []
+    engine.dispose()
+
+
 def test_what_is_recorded_comes_back_exactly(url):
-    with open_ledger(url) as book:
+    with open_ledger(url, write=True) as book:
         book.record(RUN, LINES)
-    with open_ledger(url) as book:
+    with open_ledger(url, write=True) as book:
         assert book.find("R1") == RUN
         assert book.all() == [RUN]
     back = stored(url)
@@ -77,7 +87,7 @@ def test_what_is_recorded_comes_back_exactly(url):
 
 def test_recording_again_replaces(url):
     later = dataclasses.replace(RUN, finished_at="2026-03-31T01:00:00+00:00")
-    with open_ledger(url) as book:
+    with open_ledger(url, write=True) as book:
         book.record(RUN, LINES)
         book.record(later, LINES.head(1))
         assert book.all() == [later]
@@ -85,7 +95,7 @@ def test_recording_again_replaces(url):
 
 
 def test_a_plan_without_a_line_is_recorded(url):
-    with open_ledger(url) as book:
+    with open_ledger(url, write=True) as book:
         book.record(RUN, LINES.head(0))
         assert book.find("R1") == RUN
 
@@ -95,7 +105,7 @@ def test_the_run_that_finished_last_comes_first(url):
         dataclasses.replace(RUN, run_id=name, finished_at=f"2026-03-{day}T00:00:00+00:00")
         for name, day in (("A", 30), ("B", 31))
     )
-    with open_ledger(url) as book:
+    with open_ledger(url, write=True) as book:
         for run in (late, early):
             book.record(run, LINES)
         assert book.all() == [late, early]
@@ -103,9 +113,9 @@ def test_the_run_that_finished_last_comes_first(url):
 
 def test_a_record_is_written_whole_or_not_at_all(url):
     twice = pd.concat([LINES, LINES])
-    with pytest.raises(StoreUnavailable), open_ledger(url) as book:
+    with pytest.raises(StoreUnavailable), open_ledger(url, write=True) as book:
         book.record(RUN, twice)
-    with open_ledger(url) as book:
+    with open_ledger(url, write=True) as book:
         assert book.all() == []
 
 
@@ -132,7 +142,10 @@ def _closed_port() -> int:
 @pytest.mark.parametrize("where", ["user:s3cret@{host}/book", "user@{host}/book?password=s3cret"])
 def test_a_server_that_is_not_there_is_told_without_the_password(where):
     url = "postgresql+psycopg://" + where.format(host=f"127.0.0.1:{_closed_port()}")
-    with pytest.raises(StoreUnavailable, match=r"\[store\] url") as told, open_ledger(url):
+    with (
+        pytest.raises(StoreUnavailable, match=r"\[store\] url") as told,
+        open_ledger(url, write=True),
+    ):
         pass
     assert "s3cret" not in str(told.value)
     assert "127.0.0.1" in str(told.value)
@@ -140,7 +153,7 @@ def test_a_server_that_is_not_there_is_told_without_the_password(where):
 
 def test_a_wrong_database_of_a_real_server_is_told(postgres):
     other = sa.make_url(postgres).set(database="nowhere").render_as_string(hide_password=False)
-    with pytest.raises(StoreUnavailable, match="nowhere"), open_ledger(other):
+    with pytest.raises(StoreUnavailable, match="nowhere"), open_ledger(other, write=True):
         pass
 
 
@@ -148,7 +161,7 @@ def test_a_file_that_is_no_database_is_told(tmp_path):
     (tmp_path / "ledger.db").write_text("rubbish " * 999)
     with (
         pytest.raises(StoreUnavailable, match=r"ledger\.db"),
-        open_ledger(f"sqlite:///{tmp_path}/ledger.db"),
+        open_ledger(f"sqlite:///{tmp_path}/ledger.db", write=True),
     ):
         pass
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,10 +16,11 @@ from planning.policies import last_week
 from planning.problem import DAY, HOUR, Orders, Plan, lines
 from planning.replay import replay
 from planning.rules import Limits, violations
-from planning.simulate import Simulator, futures_of, tail_weights
+from planning.simulate import Simulator, damped, futures_of, tail_weights
 from tests.planning.strategies import (
     AS_OF,
     a_market,
+    a_plan,
     limits_of,
     markets,
     orders_of,
@@ -122,6 +124,58 @@ def test_lines_within_the_freeze_are_kept_as_they_are():
     assert not set(first.available_from) & set(moved_on.available_from)
     held = dict(zip(kept.available_from, kept.units, strict=True))
     assert held[first.available_from[0]] >= 50
+
+
+def test_lines_of_the_plan_before_that_are_no_whole_packs_now_are_forgotten():
+    market = a_market(channels=np.array([2]))
+    first = a_plan(market, (0, 9.0, 300.0, 37), (0, 10.0, 300.0, 35))
+    packed = replace(market, pack_size=np.array([7]))
+    for freeze in (0.0, 24 * HOUR):
+        found = solve(packed, [jam()], limits(), AIMS, seed=0, previous=first, freeze=freeze)
+        assert found.plan.units.sum() > 0
+        assert violations(lines(found.plan, packed, found.reasons), packed, limits()) == []
+        at_ten = found.plan.available_from == AS_OF + 10 * HOUR
+        assert not freeze or found.plan.units[at_ten].sum() >= 35
+
+
+def test_a_kept_line_that_no_order_is_expected_for_says_so():
+    market = several(products=2, offers=2, lead_time=np.zeros(2))
+    kept = a_plan(market, (1, 2.0, 300.0, 5))
+    found = solve(market, [jam()], limits(), AIMS, seed=0, previous=kept, freeze=DAY)
+    rows = lines(found.plan, market, found.reasons).set_index("product_id")
+    assert rows.loc["p1", "reason"].startswith("kept from the plan before; no spot order")
+    assert rows.loc[["p0"], "reason"].str.startswith("covers").all()
+
+
+def test_no_clock_hour_within_the_horizon_means_no_plan():
+    within = Limits(as_of=AS_OF + 20 * 60, horizon=HOUR / 2, working_capital=1e5)
+    found = solve(
+        a_market(lead_time=np.zeros(1)), [some_orders([25, 26, 27])], within, AIMS, seed=0
+    )
+    assert len(found.plan) == 0
+    assert found.predicted == replace(found.reactive)
+
+
+@pytest.mark.parametrize("turn", ["2026-04-05T02:00+11:00", "2026-10-04T02:00+10:30"])
+def test_slots_are_clock_hours_where_the_clocks_change_by_half_an_hour(turn):
+    market = a_market(tz="Australia/Lord_Howe", direct=np.array([True]), lead_time=np.zeros(1))
+    since = pd.Timestamp(turn).timestamp() - 6 * HOUR
+    within = Limits(as_of=since, horizon=12 * HOUR, working_capital=1e5)
+    orders = some_orders(np.linspace(1, 700, 400))
+    coming = replace(orders, at=orders.at - AS_OF + since)
+    open_ended = replace(market, qualified_until=np.array([np.inf]))
+    found = solve(open_ended, [coming], within, AIMS, seed=0)
+    assert len(found.plan) >= 10
+    assert violations(lines(found.plan, open_ended, found.reasons), open_ended, within) == []
+
+
+def test_money_that_is_committed_is_used_up_too():
+    market = a_market(max_units_per_hour=np.array([200.0]))
+    first = a_plan(market, (0, 9.0, 300.0, 50))
+    whole = solve(market, [jam()], limits(1000), AIMS, seed=0)
+    rest = solve(market, [jam()], replace(limits(1000), committed=first), AIMS, seed=0)
+    assert whole.status.endswith("working capital is used up")
+    assert rest.status.endswith("working capital is used up")
 
 
 def moved(one: Plan, other: Plan) -> float:
@@ -278,6 +332,17 @@ def test_the_mean_of_the_worst_futures_counts_the_edge_in_part():
         weight = tail_weights(delay, share)
         assert weight.mean() == pytest.approx(1.0)
         assert (weight * delay).mean() == pytest.approx(mean)
+
+
+def test_a_disaster_is_one_among_the_futures_that_wait():
+    futures = futures_of(a_market(), [jam()] * 5, AIMS.weights(), np.random.default_rng(0))
+
+    def damping(delay: list[float]) -> list[float]:
+        return [future.damping for future in damped(futures, np.array(delay))]
+
+    assert damping([1, 1, 1, 2, 4]) == [1, 1, 1, 1, 0.5]
+    assert damping([0, 0, 0, 9, 40]) == [1, 1, 1, 1, 1]
+    assert damping([0, 0, 0, 0, 0]) == [1, 1, 1, 1, 1]
 
 
 def test_units_bought_for_an_evening_are_not_ready_long_before_it():

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from planning.allocation import Allocation
 from planning.base_stock import base_stock
 from planning.expectation import Aims
 from planning.newsvendor import critical_ratio
@@ -172,6 +173,14 @@ def test_codes_on_order_count_for_their_day():
     market = a_market()
     committed = replace(LIMITS, committed=a_plan(market, (0, 5.0, 300.0, 30)))
     assert bought(market, day, committed).units.tolist() == [20]
+
+
+def test_what_is_due_counts_in_its_hour_and_not_beyond_the_horizon():
+    market = a_market()
+    ordered = a_plan(market, (0, -0.5, 300.0, 1), (0, 2.5, 300.0, 2), (0, 24.5, 300.0, 4))
+    due = Allocation(market, replace(LIMITS, committed=ordered)).due()
+    assert due.shape == (1, 24)
+    assert {int(hour): due[0, hour] for hour in np.flatnonzero(due)} == {0: 1, 2: 2}
 
 
 def test_foresight_needs_the_orders_to_come():

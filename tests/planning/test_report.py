@@ -126,6 +126,14 @@ def test_a_page_without_lines_or_without_peaks(decided, sample, empty):
     assert read.open == []
 
 
+def test_what_people_should_know_stands_on_the_page(decided, sample):
+    inputs, decision = decided
+    told = "line L1 that 'S01' has confirmed names an offer that is not listed"
+    committed = replace(decision.committed, notes=[told])
+    read = _Page(_page(inputs, replace(decision, committed=committed), sample))
+    assert told in read.text
+
+
 def _page(inputs, decision, sample) -> str:
     workspace = load_workspace(sample)
     return report_page(decision, inputs, pd.Timestamp(AS_OF, tz=workspace.timezone), workspace)
