@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,9 +36,8 @@ def audit(workspace: Workspace, progress: Progress) -> Audit:
     for number, folder in enumerate(folders):
         progress("verify", number / len(folders))
         name = folder.relative_to(workspace.root).as_posix()
-        found = store.files_in(folder)
-        files += len(found)
-        problems += [f"{name}/{told}" for told in _folder(folder, found, entries)]
+        files += len(store.files_in(folder))
+        problems += [f"{name}/{told}" for told in _folder(folder, entries)]
     missing = [run for run, sha in entries.items() if sha and not (home / run).is_dir()]
     problems += [f"runs/{run}: the ledger has this run, its folder is gone" for run in missing]
     progress("verify", 1.0)
@@ -57,27 +55,13 @@ def _ledger(workspace: Workspace) -> tuple[dict[str, str | None], list[str]]:
         return {}, [f"the ledger can't be read to its end: {error}"]
 
 
-def _folder(folder: Path, found: list[Path], entries: dict[str, str | None]) -> Iterator[str]:
+def _folder(folder: Path, entries: dict[str, str | None]) -> list[str]:
     """What is wrong with a run's folder; begins with the file's name."""
-    path = folder / "manifest.json"
+    path, problems = folder / "manifest.json", store.differences(folder)
     if not path.is_file():
-        yield "manifest.json: is missing, so nothing says what the run has stored"
-        return
+        return problems
     if folder.name not in entries:
-        yield "manifest.json: the ledger has no such run"
-    elif entries[folder.name] != store.sha256(path):
-        yield "manifest.json: is not as it was written"
-    try:
-        outputs = json.loads(path.read_text(encoding="utf-8"))["outputs"]
-        wanted = {str(name): str(told["sha256"]) for name, told in outputs.items()}
-    except (ValueError, KeyError, TypeError, AttributeError):
-        yield "manifest.json: can't be read, so nothing says what the run has stored"
-        return
-    here = {file.relative_to(folder).as_posix(): file for file in found if file != path}
-    for name, sha in wanted.items():
-        if name not in here:
-            yield f"{name}: is missing"
-        elif store.sha256(here[name]) != sha:
-            yield f"{name}: is not as it was written"
-    for name in sorted(set(here) - set(wanted)):
-        yield f"{name}: was not written by the run"
+        return ["manifest.json: the ledger has no such run", *problems]
+    if entries[folder.name] != store.sha256(path):
+        return ["manifest.json: is not as it was written", *problems]
+    return problems

@@ -9,6 +9,7 @@ import platform
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -74,17 +75,27 @@ class _Commands:
         )
 
 
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
+def _whole(text: str, least: int, most: float, words: str) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        value = least - 1
+    if not least <= value <= most:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number {words}")
     return value
 
 
+def _count(text: str) -> int:
+    return _whole(text, 1, float("inf"), "from 1 on")
+
+
 def _minutes_value(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
     if not 0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is no number of minutes")
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of minutes")
     return value
 
 
@@ -96,10 +107,7 @@ def _names(text: str) -> list[str]:
 
 
 def _seed_value(text: str) -> int:
-    value = int(text)
-    if not 0 <= value < 2**31:
-        raise argparse.ArgumentTypeError(f"{text} is not between 0 and {2**31 - 1}")
-    return value
+    return _whole(text, 0, 2**31 - 1, f"from 0 to {2**31 - 1}")
 
 
 def _as_of(command: argparse.ArgumentParser, default: str = "now") -> None:
@@ -332,8 +340,10 @@ def _words(error: Exception) -> str:
     """An error's own message; for one of the system, what it concerns and what to do."""
     if not isinstance(error, OSError) or error.strerror is None:
         return str(error)
-    where = f"{error.filename}: " if error.filename else ""
-    return f"{where}{error.strerror}; see that it can be written and that the disk has room"
+    if error.filename:
+        told = "see that it can be written and that the disk has room"
+        return f"{error.filename}: {error.strerror}; {told}"
+    return f"{error.strerror}; see that the workspace can be written and that its disk has room"
 
 
 def _dispatch(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -369,6 +379,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(str(error), LOCKED, as_json=arguments.json)
     except (InputRefused, NoPlanPossible, RuleBroken, StoreUnavailable, OSError) as error:
         return _fail(_words(error), REFUSED, as_json=arguments.json)
+    except Exception as error:  # nobody who calls us reads a traceback alone
+        traceback.print_exc()
+        told = (
+            f"{type(error).__name__}: {error}\nThis is a fault of peakahead, not of your input: "
+            "report it with the lines above"
+        )
+        return _fail(told, REFUSED, as_json=arguments.json)
     except KeyboardInterrupt:
         told = "stopped; nothing unfinished was kept, run it again"
         return _fail(told, STOPPED, as_json=arguments.json)

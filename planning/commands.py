@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from forecast import forecast as forecast_panel
-from planning import acks, comparison, job, ledger, scoreboard, standings
+from planning import acks, comparison, job, ledger, logbook, scoreboard, standings
 from planning.audit import audit
 from planning.console import log, progress
 from planning.decide import expect_demand, forecast_notes, models_used
@@ -43,7 +43,7 @@ def _as_of(arguments: argparse.Namespace, tz: str) -> pd.Timestamp:
 
 def _warnings(counts: dict[str, dict[str, int]]) -> list[str]:
     return [
-        f"{table}: {count['quarantined']} of {count['read']} rows quarantined"
+        f"{table}: {count['quarantined']:,} of {count['read']:,} rows quarantined"
         for table, count in counts.items()
         if count["quarantined"]
     ]
@@ -115,9 +115,15 @@ def _previous(arguments: argparse.Namespace) -> Path | None:
     return path
 
 
-def _minutes(kpis: Mapping[str, Any]) -> str:
-    mean = kpis["mean_minutes"]
-    return "no" if mean is None else f"{mean:.1f}"
+def _expected_text(plan: Mapping[str, Any], reactive: Mapping[str, Any]) -> str:
+    committed = f"{plan['prealloc_value']:,.0f} committed."
+    if plan["mean_minutes"] is None or reactive["mean_minutes"] is None:
+        return f"No order that anybody can serve is expected; {committed}"
+    return (
+        f"An order is expected to take {plan['mean_minutes']:.1f} minutes instead of "
+        f"{reactive['mean_minutes']:.1f}; {plan['on_time_share']:.0%} on time instead of "
+        f"{reactive['on_time_share']:.0%}; {committed}"
+    )
 
 
 def _run_text(outcome: job.Outcome, warnings: list[str]) -> str:
@@ -129,9 +135,7 @@ def _run_text(outcome: job.Outcome, warnings: list[str]) -> str:
     }
     lines = [
         words[outcome.status],
-        f"An order is expected to take {_minutes(plan)} minutes instead of "
-        f"{_minutes(reactive)}; {plan['on_time_share']:.0%} on time instead of "
-        f"{reactive['on_time_share']:.0%}; {plan['prealloc_value']:,.0f} committed.",
+        _expected_text(plan, reactive),
         *([f"{outcome.kpis['solver']['status'].capitalize()}."] if outcome.advice else []),
         *outcome.advice,
         *(f"Warning: {warning}" for warning in warnings),
@@ -161,6 +165,7 @@ def forecast(arguments: argparse.Namespace) -> Said:
             )
         peaks = None
     else:
+        _refuse_shape(arguments)
         workspace = load_workspace(arguments.workspace)
         as_of = _as_of(arguments, workspace.timezone)
         inputs = read_workspace(workspace, as_of)
@@ -224,6 +229,7 @@ def backtest(arguments: argparse.Namespace) -> Said:
                 panel, arguments.horizon, asked, season=arguments.season, progress=report
             )
     else:
+        _refuse_shape(arguments)
         workspace = load_workspace(arguments.workspace)
         as_of = _as_of(arguments, workspace.timezone)
         inputs = read_workspace(workspace, as_of)
@@ -242,6 +248,13 @@ def backtest(arguments: argparse.Namespace) -> Said:
 def _require_shape(arguments: argparse.Namespace) -> None:
     if arguments.freq is None or arguments.horizon is None:
         raise ConfigError("--series needs --freq and --horizon")
+
+
+def _refuse_shape(arguments: argparse.Namespace) -> None:
+    for name in ("freq", "horizon", "season"):
+        if getattr(arguments, name) is not None:
+            told = "a workspace's are set in its peakahead.toml under [forecast]"
+            raise ConfigError(f"--{name} belongs to --series; {told}")
 
 
 def replay(arguments: argparse.Namespace) -> Said:
@@ -311,11 +324,8 @@ def runs(arguments: argparse.Namespace) -> Said:
     workspace = load_workspace(arguments.workspace)
     with ledger.open_ledger(workspace.store_url) as book:
         found = book.all()
-    rows = [vars(entry) for entry in found]
-    table = pd.DataFrame(rows)
-    shown = ["run_id", "state", "as_of", "finished_at", "mean_minutes", "on_time_share"]
-    text = table[shown].to_string(index=False) if rows else "No run yet: peakahead run"
-    return {"runs": rows, "text": text}
+    text = logbook.runs_words(found, workspace.timezone) if found else "No run yet: peakahead run"
+    return {"runs": [vars(entry) for entry in found], "text": text}
 
 
 def status(arguments: argparse.Namespace) -> Said:
@@ -325,30 +335,16 @@ def status(arguments: argparse.Namespace) -> Said:
         found = book.all()
         last = book.last_done()
         waiting = [] if last is None else book.unanswered(last.run_id)
-    failed = "" if not found or found[0].state == ledger.DONE else f" Then failed: {found[0].error}"
-    if last is None:
-        return {
-            "last_run": None,
-            "age_seconds": None,
-            "runs": len(found),
-            "unanswered": waiting,
-            "text": f"No run has succeeded yet.{failed}",
-        }
-    age = (_now() - pd.Timestamp(last.finished_at)).total_seconds()
+    failed = found[0] if found and found[0].state != ledger.DONE else None
+    age = None if last is None else (_now() - pd.Timestamp(last.finished_at)).total_seconds()
     return {
-        "last_run": vars(last),
+        "last_run": None if last is None else vars(last),
         "age_seconds": age,
+        "last_failure": None if failed is None else vars(failed),
         "runs": len(found),
         "unanswered": waiting,
-        "text": f"Last success: {last.run_id}, {age / 3600:.1f} hours ago; "
-        f"{len(found)} runs.{failed}{_waiting_text(waiting)}",
+        "text": logbook.status_words(last, age, failed, waiting),
     }
-
-
-def _waiting_text(suppliers: list[str]) -> str:
-    if not suppliers:
-        return ""
-    return f"\nNot answered yet (peakahead ack): {', '.join(suppliers)}"
 
 
 def suppliers(arguments: argparse.Namespace) -> Said:

@@ -59,7 +59,9 @@ def _latest(workspace: Workspace) -> Path:
     plans = (workspace.root / "runs" / run.run_id / "plan.csv" for run in found)
     here = next((plan for plan in plans if plan.is_file()), None)
     if here is None:
-        raise ConfigError("--plan latest: the ledger's runs are not in this workspace's runs/")
+        raise ConfigError(
+            "--plan latest: no run of the ledger has its plan in this workspace's runs/"
+        )
     return here
 
 
@@ -167,8 +169,12 @@ def _plan(
 
 
 def _read(path: Path, workspace: Workspace, sellers: Market) -> Plan:
+    if not path.is_file():
+        told = "there is no such file; name a plan.csv, none, last-week or latest"
+        raise InputRefused([f"--plan {path}: {told}"])
+    rows = read_plan(path, workspace)
     try:
-        return plan_of(read_plan(path, workspace), sellers)
+        return plan_of(rows, sellers)
     except ValueError as error:
         raise InputRefused([f"{path}: {error}"]) from error
 

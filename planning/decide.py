@@ -1,6 +1,6 @@
 """From checked tables to a checked plan: demand, forecast, peaks, sampled futures, plan.
 
-Data in, data out: nothing here touches disk, screen or clock.
+Data in, data out: nothing here touches a user's disk, the screen or the clock.
 """
 
 from __future__ import annotations

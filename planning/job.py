@@ -34,7 +34,7 @@ from planning.rules import RuleBroken
 from planning.tables import InputRefused, Inputs, fingerprint, read_plan, read_workspace
 from planning.workspace import Workspace
 
-FAILURES = (InputRefused, NoPlanPossible, RuleBroken)  # that the ledger tells of
+FAILURES = (InputRefused, NoPlanPossible, RuleBroken)  # that say themselves what to do
 PACKAGES = ("peakahead", "lightgbm", "numpy", "pandas", "pyarrow")
 
 
@@ -131,8 +131,9 @@ def run(request: Request, progress: Progress, now: Callable[[], pd.Timestamp]) -
         watch = Stopwatch()
         try:
             inputs, decision = _work(request, progress, watch)
-        except FAILURES as error:
-            _record_failure(book, request, expected, str(error), now())
+        except Exception as error:
+            told = "" if isinstance(error, FAILURES) else f"{type(error).__name__}: "
+            _record_failure(book, request, expected, f"{told}{error}", now())
             raise
         run_id = run_id_of(request, inputs.hashes)  # of what was read, should a file have changed
         with store.staged(runs, run_id) as aside:
@@ -322,13 +323,15 @@ def _already_done(
     """The finished run in this folder, entered in the ledger if a crash left it out.
 
     A folder is renamed into place only when it is whole, so its presence means that the run was
-    finished; the ledger follows.
+    finished; the ledger follows. None where somebody has changed it since: it is done again.
     """
-    if not (folder / "manifest.json").is_file():
+    if store.differences(folder):
         return None
     entry = book.find(folder.name)
     if entry is None or entry.state != ledger.DONE:
         _record(book, folder, now())
+    elif entry.manifest_sha256 != store.sha256(folder / "manifest.json"):
+        return None
     return _outcome("already_done", folder, _read_json(folder / "manifest.json"))
 
 

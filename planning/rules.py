@@ -134,11 +134,27 @@ def _lead_time(p: Proposal) -> Findings:
 
 @rule("unit_cost")
 def _unit_cost(p: Proposal) -> Findings:
-    due = p.market.line_cost(p.plan.offer, p.plan.units)
+    due = _prices(p)
     return _flag(
         p.plan.unit_cost != due,
         lambda row: f"unit_cost {p.plan.unit_cost[row]}, the offer and its tiers say {due[row]}",
     )
+
+
+def _prices(p: Proposal) -> Array:
+    """[L] the lower of the offer's price and the lowest of the tiers that the line reaches."""
+    lines = pd.DataFrame({"offer": p.plan.offer, "units": p.plan.units})
+    tiers = pd.DataFrame(
+        {
+            "offer": p.market.tier_offer,
+            "least": p.market.tier_min_qty,
+            "price": p.market.tier_unit_cost,
+        }
+    )
+    reached = lines.reset_index().merge(tiers, on="offer").query("units >= least")
+    lowest = reached.groupby("index")["price"].min().reindex(lines.index)
+    own = p.market.unit_cost[p.plan.offer].astype(float)
+    return np.asarray(np.fmin(own, lowest.to_numpy(dtype=float)))
 
 
 @rule("horizon")

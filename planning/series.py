@@ -66,11 +66,17 @@ def read_series(path: Path) -> pd.DataFrame:
     table = _open(path)
     missing = [name for name in COLUMNS if name not in table.column_names]
     if missing:
-        raise ValueError(f"column {', '.join(missing)} is missing; unique_id, ds and y are needed")
+        has = ", ".join(repr(name) for name in table.column_names)
+        raise ValueError(
+            f"column {', '.join(missing)} is missing, it has {has}; unique_id, ds and y are "
+            "needed, in a .csv parted by commas"
+        )
     twice = [name for name in COLUMNS if table.column_names.count(name) > 1]
     if twice:
         raise ValueError(f"column {', '.join(twice)} comes more than once; keep one of each")
     frame: pd.DataFrame = table.select(COLUMNS).to_pandas()
+    if path.suffix != ".parquet":
+        frame.index = pd.RangeIndex(2, len(frame) + 2, name="line")
     for name in ("unique_id", "ds"):
         _refuse(frame[name], frame[name].isna() | (frame[name].astype(str) == ""), "is empty")
     frame["unique_id"] = frame["unique_id"].astype(str)
@@ -95,12 +101,13 @@ def _check_freq(freq: str, ds: pd.Series) -> None:
 
 
 def _refuse(column: pd.Series, bad: pd.Series, what: str) -> None:
-    """Raise ValueError that names the first bad row."""
+    """Raise ValueError that names the first bad row, in a .csv by its line."""
     if bad.any():
-        row = int(bad.to_numpy().argmax())
+        row, count = int(bad.to_numpy().argmax()), int(bad.sum())
+        where = f"{column.index.name or 'row'} {column.index[row]}"
+        rows = "it" if count == 1 else f"the {count:,} such rows"
         raise ValueError(
-            f"row {row + 1}: {column.name} {column.iloc[row]!r} {what}; "
-            f"correct or remove the {int(bad.sum())} such row(s)"
+            f"{where}: {column.name} {str(column.iloc[row])!r} {what}; correct or remove {rows}"
         )
 
 
@@ -116,8 +123,16 @@ def _open(path: Path) -> pa.Table:
             )
             return pa_csv.read_csv(path, convert_options=text)
     except (pa.ArrowInvalid, OSError) as error:
-        raise ValueError(f"the file can't be read: {error}") from error
+        raise ValueError(f"the file can't be read ({error}); {_remedy(str(error))}") from error
     raise ValueError("use a .parquet, .csv or .csv.gz file")
+
+
+def _remedy(told: str) -> str:
+    if "UTF8" in told:
+        return "save it as UTF-8"
+    if "Empty" in told:
+        return "it needs a line of headings and the rows under it"
+    return "correct that line, or write the file anew"
 
 
 def _numbers(column: pd.Series) -> pd.Series:
@@ -136,9 +151,10 @@ def _stamps(column: pd.Series) -> pd.Series:
         return text.astype("int64")
     bad = pd.to_datetime(text, format="ISO8601", errors="coerce", utc=True).isna()
     _refuse(text, bad, "is no ISO 8601 stamp, or no whole number like the others")
+    aware = text.str.contains(r"[T ].*(?:Z|[+-][0-9]{2}(?::?[0-9]{2})?)$")
+    told = "has no offset as others have" if aware.iloc[0] else "has an offset, others have none"
+    _refuse(text, aware != aware.iloc[0], f"{told}: write all alike")
     try:
         return pd.to_datetime(text, format="ISO8601")
-    except ValueError as error:
-        raise ValueError(
-            "ds mixes offsets, or stamps with and without one; write all in UTC, or all naive"
-        ) from error
+    except ValueError:  # offsets differ, as they do where clocks change: the same instants in UTC
+        return pd.to_datetime(text, format="ISO8601", utc=True)

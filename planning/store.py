@@ -55,6 +55,24 @@ def files_in(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
+def differences(folder: Path) -> list[str]:
+    """What of a run's folder is not as its manifest says; each begins with the file's name."""
+    path = folder / "manifest.json"
+    if not path.is_file():
+        return ["manifest.json: is missing, so nothing says what the run has stored"]
+    try:
+        outputs = json.loads(path.read_text(encoding="utf-8"))["outputs"]
+        wanted = {str(name): str(told["sha256"]) for name, told in outputs.items()}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return ["manifest.json: can't be read, so nothing says what the run has stored"]
+    here = {file.relative_to(folder).as_posix(): file for file in files_in(folder) if file != path}
+    missing = [f"{name}: is missing" for name in wanted if name not in here]
+    both = [name for name in wanted if name in here]
+    other = [f"{n}: is not as it was written" for n in both if sha256(here[n]) != wanted[n]]
+    foreign = [f"{name}: was not written by the run" for name in sorted(set(here) - set(wanted))]
+    return [*missing, *other, *foreign]
+
+
 def _sync(path: Path) -> None:
     handle = os.open(path, os.O_RDONLY)
     try:
@@ -90,7 +108,7 @@ def staged(runs: Path, run_id: str) -> Iterator[Path]:
         for path in [*files_in(aside), *(p for p in aside.rglob("*") if p.is_dir()), aside]:
             _sync(path)
         final = runs / run_id
-        if final.exists():  # unrecorded and not adopted, so incomplete or altered
+        if final.exists():  # incomplete or altered
             shutil.rmtree(final)
         aside.rename(final)
         _sync(runs)

@@ -52,6 +52,21 @@ def near_known(table: str, unknown: Iterable[str], known: Iterable[str]) -> list
     ]
 
 
+def rejected(table: str, quarantine: pd.DataFrame) -> list[str]:
+    """Tell the rules that most of the quarantined rows break, each with its first row."""
+    if quarantine.empty:
+        return []
+    by_rule = quarantine.groupby("rule", sort=True)
+    count = by_rule.size().sort_values(ascending=False, kind="stable")
+    first = by_rule[["file", "line"]].first()
+    rows = pd.concat([count.rename("count"), first], axis=1).loc[count.index].reset_index()
+    told = [
+        f"{row['rule']} ({row['count']:,}, first in {row['file']}, line {row['line']})"
+        for row in rows.to_dict("records")
+    ]
+    return [f"{table}: {len(quarantine):,} rows are in quarantine: {_few(told)}"]
+
+
 def meaning(tables: Mapping[str, pd.DataFrame], orders: pa.Table) -> list[str]:
     """Note what is allowed and yet likely a slip."""
     products, suppliers = tables["products"], tables["suppliers"]

@@ -262,6 +262,8 @@ def read_workspace(workspace: Workspace, as_of: pd.Timestamp) -> Inputs:
         if name != "orders"
     }
     told = [note for result in results.values() for note in result.notes]
+    for name, result in results.items():
+        told += notes.rejected(name, result.quarantine)
     read = {name: one for result in results.values() for name, one in result.read.items()}
     return Inputs(
         tables=tables,

@@ -206,6 +206,25 @@ def test_a_wrong_command_line_without_json_leaves_stdout_empty(capsys):
     assert "usage: peakahead" in told.err
 
 
+def test_a_seed_that_is_no_number_is_told_in_words(finished):
+    answer = call("run", "-w", finished.root, "--seed", "x")
+    assert answer.code == 2
+    assert "'x' is no whole number from 0 to 2147483647" in answer.said["error"]
+
+
+def test_a_fault_of_our_own_is_one_json_object_and_a_traceback(finished, monkeypatch, capsys):
+    def broken(_: object) -> None:
+        raise ZeroDivisionError("by nothing")
+
+    monkeypatch.setattr("planning.commands.status", broken)
+    assert main(["status", "-w", str(finished.root), "--json"]) == 1
+    told = capsys.readouterr()
+    said = strict(told.out)
+    assert said["error"].startswith("ZeroDivisionError: by nothing")
+    assert "a fault of peakahead" in said["error"]
+    assert "Traceback" in told.err
+
+
 @pytest.mark.parametrize("as_of", ["2026-02-30", "now", "30/03/2026", "20260330", ""])
 def test_an_as_of_that_is_no_instant_is_told(finished, as_of):
     answer = call("run", "-w", finished.root, "--as-of", as_of)
@@ -249,7 +268,9 @@ def test_init_makes_a_workspace_and_never_writes_over_one(tmp_path):
 def test_the_ledger_is_told(fresh, finished):
     assert call("runs", "-w", fresh).said == {"runs": []}
     empty = call("status", "-w", fresh).said
-    assert empty == {"last_run": None, "age_seconds": None, "runs": 0, "unanswered": []}
+    nothing = dict.fromkeys(("last_run", "age_seconds", "last_failure"))
+    assert empty == {**nothing, "runs": 0, "unanswered": []}
+    assert not (fresh / "peakahead.db").exists()
     found = call("runs", "-w", finished.root).said["runs"]
     (run,) = [run for run in found if run["state"] == "done"]  # other tests' runs failed there
     assert run["run_id"] == finished.run_dir.name

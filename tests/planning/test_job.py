@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from planning import job, ledger, store
-from planning.cli import LOCKED, REFUSED, STOPPED, USAGE
+from planning.cli import LOCKED, REFUSED, STOPPED, USAGE, main
 from planning.decide import country_of, forecast_notes
 from planning.marginals import WORDS
 from planning.problem import LINE_COLUMNS
@@ -96,7 +96,10 @@ def test_the_answer_holds_what_the_files_hold(finished):
     said = finished.answer.said
     assert {"run_id", "run_dir", "status", "kpis", "timings"} <= set(said)
     assert said["kpis"] == strict((finished.run_dir / "kpis.json").read_text())
-    assert said["warnings"] == ["orders: 2 of 21860 rows quarantined"]
+    assert said["warnings"] == ["orders: 2 of 21,860 rows quarantined"]
+    (told,) = [note for note in said["notes"] if "quarantine" in note]
+    assert told.startswith("orders: 2 rows are in quarantine: ")
+    assert ".parquet, line " in told or ".csv, line " in told
 
 
 def test_the_forecast_covers_every_product_and_bucket(finished):
@@ -247,6 +250,29 @@ def test_equal_inputs_in_another_folder_give_equal_bytes(fresh, finished):
     assert again.said["status"] == "done"
     assert again.said["run_id"] == finished.run_dir.name
     assert results(Path(again.said["run_dir"])) == results(finished.run_dir)
+
+
+def test_a_run_that_was_changed_since_is_done_again(finished, decided, tmp_path, monkeypatch):
+    root = shutil.copytree(finished.root, tmp_path / "copy")
+    here = root / "runs" / finished.run_dir.name
+    before = results(here)
+    (here / "peaks.csv").unlink()
+    (here / "plan.csv").write_text("line_id\n")
+    monkeypatch.setattr(job, "decide", lambda *_, **__: decided[1])
+    again = call("run", "-w", root, "--as-of", AS_OF)
+    assert (again.code, again.said["status"]) == (0, "done")
+    assert results(here) == before
+    assert call("verify", "-w", root).code == 0
+
+
+def test_a_fault_of_our_own_is_entered_in_the_ledger(fresh, monkeypatch):
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("by nothing")
+
+    monkeypatch.setattr(job, "decide", broken)
+    assert main(["run", "-w", str(fresh), "--as-of", AS_OF, "--quiet"]) == REFUSED
+    failed = call("status", "-w", fresh).said["last_failure"]
+    assert failed["error"] == "ZeroDivisionError: by nothing"
 
 
 def test_a_second_run_finds_the_first_and_writes_nothing(finished):

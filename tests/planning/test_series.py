@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from planning.cli import USAGE
 from tests.planning.workspaces import call
 
 LEVELS = ["q0.01", "q0.05", *[f"q0.{k}" for k in range(1, 10)], "q0.95", "q0.99"]
@@ -87,17 +88,18 @@ def test_a_history_below_zero_may_go_on_below_zero(tmp_path):
 
 HEAD = "unique_id,ds,y\na,2026-03-01T00:00,1\na,2026-03-01T01:00,2\n"
 BAD = {
-    "text for y": (HEAD + "a,2026-03-01T02:00,many\n", ["row 3", "'many'"]),
-    "infinite y": (HEAD + "a,2026-03-01T02:00,inf\n", ["row 3", "infinite"]),
-    "NaN y": (HEAD + "a,2026-03-01T02:00,nan\n", ["row 3", "'nan'"]),
-    "no stamp": (HEAD + "a,yesterday,1\n", ["row 3", "'yesterday'", "ISO 8601"]),
-    "empty ds": (HEAD + "a,,1\n", ["row 3", "ds", "empty"]),
-    "empty id": (HEAD + ",2026-03-01T02:00,1\n", ["row 3", "unique_id", "empty"]),
-    "a number among stamps": (HEAD + "a,7,1\n", ["row 3", "'7'"]),
-    "mixed offsets": (HEAD + "a,2026-03-01T02:00Z,1\n", ["mixes", "UTC"]),
+    "text for y": (HEAD + "a,2026-03-01T02:00,many\n", ["line 4", "'many'"]),
+    "infinite y": (HEAD + "a,2026-03-01T02:00,inf\n", ["line 4", "infinite"]),
+    "NaN y": (HEAD + "a,2026-03-01T02:00,nan\n", ["line 4", "'nan'"]),
+    "no stamp": (HEAD + "a,yesterday,1\n", ["line 4", "'yesterday'", "ISO 8601"]),
+    "empty ds": (HEAD + "a,,1\n", ["line 4", "ds", "empty"]),
+    "empty id": (HEAD + ",2026-03-01T02:00,1\n", ["line 4", "unique_id", "empty"]),
+    "a number among stamps": (HEAD + "a,7,1\n", ["line 4", "'7'"]),
+    "mixed offsets": (HEAD + "a,2026-03-01T02:00Z,1\n", ["line 4", "has an offset"]),
     "off the grid": (HEAD + "a,2026-03-01T02:30,1\na,2026-03-01T03:00,1\n", ["02:30", "grid"]),
     "twice": (HEAD + "a,2026-03-01T01:00,1\n", ["twice", "keep one"]),
     "missing column": ("unique_id,y\na,1\n", ["ds is missing"]),
+    "semicolons": ("unique_id;ds;y\na;1;1\n", ["it has 'unique_id;ds;y'", "commas"]),
     "column twice": ("unique_id,ds,y,y\na,1,1,1\n", ["y comes more than once"]),
     "header only": ("unique_id,ds,y\n", ["no rows"]),
     "empty": ("", ["can't be read"]),
@@ -114,6 +116,30 @@ def test_a_bad_value_is_refused_with_its_row_and_a_remedy(tmp_path, case):
     for part in ("in.csv", *told):
         assert part in answer.said["error"]
     assert not (tmp_path / "out.csv").exists()
+
+
+def test_a_file_of_another_encoding_is_told_what_to_save_it_as(tmp_path):
+    (tmp_path / "in.csv").write_bytes(HEAD.replace("a,", "点,").encode("gbk"))
+    answer = ahead(tmp_path / "in.csv", tmp_path / "out.csv")
+    assert answer.code == 1
+    assert "save it as UTF-8" in answer.said["error"]
+
+
+def test_offsets_that_change_with_the_clocks_are_one_time_line(tmp_path):
+    stamps = pd.date_range("2026-10-23", periods=80, freq="1h", tz="Europe/Berlin")
+    text = [stamp.isoformat() for stamp in stamps]
+    assert len({stamp[-6:] for stamp in text}) == 2
+    frame = pd.DataFrame({"unique_id": "a", "ds": text, "y": 1.0 + np.arange(80) % 24})
+    frame.to_csv(tmp_path / "in.csv", index=False)
+    assert ahead(tmp_path / "in.csv", tmp_path / "out.csv").code == 0
+    found = pd.to_datetime(pd.read_csv(tmp_path / "out.csv")["ds"], utc=True)
+    assert found.iloc[0] == stamps[-1] + pd.Timedelta("1h")
+
+
+@pytest.mark.parametrize("option", ["freq", "horizon", "season"])
+def test_the_shape_of_a_series_belongs_to_one(tmp_path, option):
+    answer = call("forecast", f"--{option}", "1", "-w", tmp_path)
+    assert (answer.code, option in answer.said["error"]) == (USAGE, True)
 
 
 @pytest.mark.parametrize("name", ["gone.csv", "folder.parquet", "in.xlsx"])
