@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,14 +11,25 @@ from typing import Any
 import pandas as pd
 
 from planning import ledger
-from planning.exports import COLUMNS, HEADINGS
+from planning.committed import other_hour
+from planning.exports import NAMES
 from planning.schema import SENT_ALONG
 from planning.tables import Answer, InputRefused, read_answer
 from planning.workspace import Workspace
 
 ACCEPTED, ALREADY = "accepted", "already_done"
-KINDS = ("confirmed", "short", "late", "rejected", "open")
+KINDS = ("confirmed", "short", "late", "early", "rejected", "open")
 MOST_TOLD = 20  # problems of a kind
+YEAR_FIRST = re.compile(r"\d{4}[-/]")
+SHOWN = 5  # lines that a note names
+SENT = "sent_"  # before the columns that came back as they were sent, or not
+LEFT_ALONE = {  # column that nobody fills in -> what to do instead
+    "order_by": "only confirmed_units and confirmed_from can be answered",
+    "available_from": "say in confirmed_from from when the units come",
+    "available_to": "only confirmed_units and confirmed_from can be answered",
+    "unit_cost": "a price can't be answered: confirm 0, enter the new one in offers and ask again",
+    "amount": "a price can't be answered: confirm 0, enter the new one in offers and ask again",
+}
 
 Row = dict[Hashable, Any]
 Problem = tuple[int, str, object, str]  # line of the file, column, value, what is wrong
@@ -61,16 +73,12 @@ def acknowledge(
     planning.ledger.StoreUnavailable
         When the ledger can't be reached.
     """
-    headings = {
-        shown: name
-        for language in HEADINGS.values()
-        for shown, name in zip(language, COLUMNS, strict=True)
-    }
-    answer = read_answer(path, workspace, headings)
+    answer = read_answer(path, workspace, NAMES)
     with ledger.open_ledger(workspace.store_url, write=True) as book:
         asked = _request(answer, book)
         held = _held(answer, asked)
-        problems = [_worded(answer.name, each) for each in _problems(held, asked)]
+        found = [*_problems(held, asked), *_changed(held, workspace.timezone)]
+        problems = [_worded(answer.name, each) for each in found]
         if problems:
             raise InputRefused(problems)
         rows = _rows(held)
@@ -83,7 +91,8 @@ def acknowledge(
             recorded_at=now().isoformat(),
         )
         fresh = book.acknowledge(ack, rows)
-    return _receipt(ACCEPTED if fresh else ALREADY, rows, asked, ack, answer.notes)
+    notes = [*answer.notes, *_moved(rows, workspace.timezone)]
+    return _receipt(ACCEPTED if fresh else ALREADY, rows, asked, ack, notes)
 
 
 def _request(answer: Answer, book: ledger.Ledger) -> ledger.Request:
@@ -108,7 +117,7 @@ def _held(answer: Answer, asked: ledger.Request) -> pd.DataFrame:
     """The answer's rows beside what was asked under the same line_id, NA where nothing was."""
     wanted = asked.lines.rename(columns={"units": "asked_units", "available_from": "asked_from"})
     wanted = wanted.rename(columns={"product_id": "asked_product"}).drop(columns=["supplier_id"])
-    told = answer.rows.drop(columns=list(SENT_ALONG))
+    told = answer.rows.rename(columns={name: SENT + name for name in SENT_ALONG})
     held = told.merge(wanted, on="line_id", how="left", validate="one_to_one")
     late = held["confirmed_from"].notna()
     text = held["confirmed_from"].map(lambda at: at.isoformat(), na_action="ignore")
@@ -149,10 +158,9 @@ def _problems(held: pd.DataFrame, asked: ledger.Request) -> Iterator[Problem]:
     )
     for broken, column, words in rules:
         rows = held[broken.to_numpy(dtype=bool)]
-        for row in rows.head(MOST_TOLD).to_dict("records"):
-            yield int(row["line"]), column, row[column], words(row)
-        if len(rows) > MOST_TOLD:
-            yield 0, column, "", f"and {len(rows) - MOST_TOLD:,} more like the last"
+        yield from _few(
+            [(int(row["line"]), column, row[column], words(row)) for row in rows.to_dict("records")]
+        )
     missing = sorted(set(asked.lines["line_id"]) - set(held["line_id"]))
     if missing:
         listed = ", ".join(missing[:3]) + (" …" if len(missing) > 3 else "")
@@ -163,6 +171,76 @@ def _problems(held: pd.DataFrame, asked: ledger.Request) -> Iterator[Problem]:
         yield 0, "line_id", "", told
     if not few.notna().any():
         yield 0, "confirmed_units", "", "no line is answered; 0 says that there is none to be had"
+
+
+def _few(problems: list[Problem]) -> Iterator[Problem]:
+    yield from problems[:MOST_TOLD]
+    if len(problems) > MOST_TOLD:
+        yield 0, problems[-1][1], "", f"and {len(problems) - MOST_TOLD:,} more like the last"
+
+
+def _changed(held: pd.DataFrame, tz: str) -> Iterator[Problem]:
+    """What a supplier wrote over a column that was only sent along."""
+    known = held[held["asked_product"].notna()].to_dict("records")
+    for column, instead in LEFT_ALONE.items():
+        rows = [row for row in known if isinstance(row[SENT + column], str)]
+        yield from _few(
+            [
+                (
+                    int(row["line"]),
+                    column,
+                    row[SENT + column],
+                    f"{_asked(row, column)} was asked for; put that back; {instead}",
+                )
+                for row in rows
+                if not _as_sent(row, column, tz)
+            ]
+        )
+
+
+def _asked(row: Row, column: str) -> str:
+    if column == "amount":
+        return f"{round(row['asked_units'] * row['unit_cost'], 6):.15g}"
+    if column == "unit_cost":
+        return f"{row['unit_cost']:.15g}"
+    return str(row["asked_from" if column == "available_from" else column])
+
+
+def _as_sent(row: Row, column: str, tz: str) -> bool:
+    """Whether a cell says what was sent, however it is written."""
+    text = str(row[SENT + column]).strip()
+    if column == "unit_cost":
+        return _same_figure(text, row["unit_cost"])
+    if column == "amount":  # a sheet may count it anew for what is confirmed
+        few: int = 0 if pd.isna(row["confirmed_units"]) else int(row["confirmed_units"])
+        return any(_same_figure(text, n * row["unit_cost"]) for n in (row["asked_units"], few))
+    return _same_instant(text, pd.Timestamp(_asked(row, column)), tz)
+
+
+def _same_figure(text: str, asked: float) -> bool:
+    """Whether a text shows `asked`, rounded to the decimals that it has, two at least."""
+    digits = text.strip("¥￥$€ ").replace(",", "")
+    try:
+        told = float(digits)
+    except ValueError:
+        return False
+    half = 0.5 * 10.0 ** -max(len(digits.partition(".")[2]), 2)
+    return abs(told - asked) <= half + 1e-9 * max(abs(asked), 1)
+
+
+def _same_instant(text: str, asked: pd.Timestamp, tz: str) -> bool:
+    """Whether a text shows `asked` to the minute; without offset it is local, a day the whole."""
+    if YEAR_FIRST.match(text) is None:
+        return False
+    try:
+        told = pd.Timestamp(text)
+    except ValueError:
+        return False
+    if told.tzinfo is None:
+        asked = asked.tz_convert(tz).tz_localize(None)
+    if ":" not in text:
+        return bool(told.date() == asked.date())
+    return bool(abs(told - asked) < pd.Timedelta("1min"))
 
 
 def _worded(name: str, problem: Problem) -> str:
@@ -190,13 +268,34 @@ def _rows(held: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def _moved(rows: pd.DataFrame, tz: str) -> list[str]:
+    """What to know of slots that come in another hour than the one asked for."""
+    moved = rows[other_hour(rows, tz) & (rows["units"] > 0).to_numpy()]
+    if moved.empty:
+        return []
+    shown = [
+        f"{row['line_id']} from {row['available_from']} instead of {row['asked_from']}"
+        for row in moved.head(SHOWN).to_dict("records")
+    ]
+    more = f"; and {len(moved) - SHOWN:,} more" if len(moved) > SHOWN else ""
+    lines = "1 line brings" if len(moved) == 1 else f"{len(moved):,} lines bring"
+    return [
+        f"{lines} {int(moved['units'].sum()):,} units in another clock hour than "
+        f"the one asked for ({'; '.join(shown)}{more}): they are gone when it ends, and the "
+        "next plan counts on them then; where that is of no use, take in an answer of 0 for them"
+    ]
+
+
 def _receipt(
     status: str, rows: pd.DataFrame, asked: ledger.Request, ack: ledger.Ack, notes: list[str]
 ) -> Receipt:
-    moved = [pd.Timestamp(at) for at in rows["available_from"]]
-    late = [at > pd.Timestamp(due) for at, due in zip(moved, rows["asked_from"], strict=True)]
+    moved, due = (
+        pd.to_datetime(rows[at], utc=True, format="ISO8601")
+        for at in ("available_from", "asked_from")
+    )
     rejected, short = rows["units"] == 0, rows["units"] < rows["asked_units"]
-    kind = pd.Series("confirmed", index=rows.index).mask(pd.Series(late, rows.index), "late")
+    kind = pd.Series("confirmed", index=rows.index)
+    kind = kind.mask(moved > due, "late").mask(moved < due, "early")
     kind = kind.mask(short, "short").mask(rejected, "rejected")
     count = kind.value_counts()
     lines = {name: int(count.get(name, 0)) for name in KINDS}

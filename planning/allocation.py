@@ -158,10 +158,14 @@ class Allocation:
         return np.where(self.market.direct[:, None], hour_end, self.starts + life[:, None])
 
     def _usable(self) -> Array:
-        """[O, T] True where the lead time and the licence let the slot be used."""
+        """[O, T] True where lead time, licence and what a supplier has said let a slot be used."""
         ready = self.limits.as_of + self.market.lead_time
         licence = self.market.qualified_until[self.market.offer_supplier]
-        return (self.starts >= ready[:, None]) & (self.starts < licence[:, None])
+        usable = (self.starts >= ready[:, None]) & (self.starts < licence[:, None])
+        closed = self.limits.closed
+        slot, inside = self._slots_of(closed.hour)
+        usable[closed.offer[inside], slot[inside]] = False
+        return usable
 
     def _slots_of(self, hours: Array) -> tuple[Array, Array]:
         """Slots [L] that start at these instants, and True where there is one."""

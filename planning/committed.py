@@ -51,6 +51,48 @@ def on_order(answered: pd.DataFrame, as_of: pd.Timestamp) -> pd.DataFrame:
     return answered[ahead].reset_index(drop=True)
 
 
+def bearing(answered: pd.DataFrame, as_of: pd.Timestamp) -> pd.DataFrame:
+    """Those of the answered lines that a plan as of `as_of` must know of.
+
+    What is on order, and what says that a supplier has no more in an hour that isn't over.
+    """
+    asked = pd.to_datetime(answered["asked_from"], utc=True, format="ISO8601")
+    ready = pd.to_datetime(answered["available_from"], utc=True, format="ISO8601")
+    ahead = (answered["units"] > 0).to_numpy(dtype=bool) & (ready >= as_of).to_numpy(dtype=bool)
+    less = (answered["units"] < answered["asked_units"]).to_numpy(dtype=bool)
+    moved = (ready != asked).to_numpy(dtype=bool)
+    open_hour = (asked + pd.Timedelta(hours=1) > as_of).to_numpy(dtype=bool)
+    return answered[ahead | (open_hour & (less | moved))].reset_index(drop=True)
+
+
+def answered_short(answered: pd.DataFrame, market: Market) -> tuple[Array, Array]:
+    """Offers [K] and starts [K] of the clock hours for which a supplier has said: no more.
+
+    It has confirmed fewer units than asked for, perhaps none, or units of another clock hour only;
+    codes that come early serve the hour asked for as well. Each pair once, by offer, then by hour;
+    offers that are not listed any more are left out.
+    """
+    rows = market.offer_rows()
+    pairs = zip(answered["supplier_id"], answered["product_id"], strict=True)
+    offer = np.array([rows.get(pair, -1) for pair in pairs], dtype="int64")
+    asked, ready = (epoch(_stamps(answered[at])) for at in ("asked_from", "available_from"))
+    hour, came = clock_hours(asked, market.tz), clock_hours(ready, market.tz)
+    direct = market.direct[market.offer_product[offer]]
+    less = (answered["units"] < answered["asked_units"]).to_numpy(dtype=bool)
+    closed = (offer >= 0) & (less | (came > hour) | (direct & (came < hour)))
+    found = np.unique(np.stack([offer[closed], hour[closed]]), axis=1)
+    return found[0].astype("int64"), found[1]
+
+
+def other_hour(answered: pd.DataFrame, tz: str) -> Array:
+    """[L] True where a slot within one clock hour was asked for and another hour is confirmed."""
+    asked, until, ready = (
+        epoch(_stamps(answered[at])) for at in ("asked_from", "available_to", "available_from")
+    )
+    hour = clock_hours(asked, tz)
+    return np.asarray((until <= hour + HOUR) & (clock_hours(ready, tz) != hour))
+
+
 def answers_sha256(answered: pd.DataFrame) -> str:
     """Hash of answered lines, for the id of a run that plans around them."""
     return hashlib.sha256(
@@ -61,7 +103,8 @@ def answers_sha256(answered: pd.DataFrame) -> str:
 def committed(answered: pd.DataFrame, market: Market) -> Committed:
     """Lines on order as a plan.
 
-    A line that comes late keeps its length; a direct slot the hour in which it comes.
+    A line that comes early or late keeps its length, a direct slot ends with the hour in which it
+    comes; what comes before it had to be ordered counts as ordered then.
     """
     known = set(market.offer_rows())
     pairs = list(zip(answered["supplier_id"], answered["product_id"], strict=True))
@@ -75,7 +118,12 @@ def committed(answered: pd.DataFrame, market: Market) -> Committed:
     rows = _rows(answered[offered], market)
     plan = plan_of(rows, market)
     plan = _as_confirmed(plan, epoch(_stamps(answered[offered]["asked_from"])), market)
-    rows = rows.assign(available_to=instants(plan.available_to, market.tz))
+    earliest = np.minimum(plan.order_by, plan.available_from)  # what comes early is ordered
+    plan = replace(plan, order_by=earliest)
+    rows = rows.assign(
+        order_by=instants(plan.order_by, market.tz),
+        available_to=instants(plan.available_to, market.tz),
+    )
     return Committed(lines=rows[list(LINE_COLUMNS)], plan=plan, notes=[*_told(plan), *lost])
 
 

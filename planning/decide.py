@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from forecast import Forecast, Panel, find_peaks, forecast, panel_of_orders
 from planning import rules
-from planning.committed import NOBODY, Committed, committed
+from planning.committed import NOBODY, Committed, answered_short, committed, on_order
 from planning.expectation import Aims
 from planning.marginals import line_details, with_rules
 from planning.optimise import Solution, solve
@@ -300,8 +300,8 @@ def decide(
 ) -> Decision:
     """Forecast, find peaks, plan (near the plan before, if one is given) and check the plan.
 
-    `answered`: lines that suppliers have confirmed and that are still to come
-    (`requests.ANSWERED`); the plan is made around them.
+    `answered`: what suppliers have answered (`requests.ANSWERED`): the plan is made around lines
+    that are still to come, and doesn't ask again for what a supplier doesn't have.
 
     Raises
     ------
@@ -317,8 +317,9 @@ def decide(
     previous = None if before is None else _previous(before, sellers)
     demand = expect_demand(workspace, inputs, as_of, seed=seed, progress=progress)
     streams = sampled_futures(workspace, inputs, demand.panel, as_of, seed=seed, progress=progress)
-    bound = committed(answered, sellers)
-    limits = replace(limits_of(workspace, as_of), committed=bound.plan)
+    bound = committed(on_order(answered, as_of), sellers)
+    closed = rules.Closed(*answered_short(answered, sellers))
+    limits = replace(limits_of(workspace, as_of), committed=bound.plan, closed=closed)
     aims = aims_of(workspace)
     solution = solve(
         sellers,

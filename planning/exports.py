@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,6 @@ COLUMNS = (
     "confirmed_from",
     "unit_cost",
     "amount",
-    "reason",
     "request",
 )
 ANSWERS = ("confirmed_units", "confirmed_from")  # columns that the supplier fills in
@@ -41,7 +41,6 @@ HEADINGS = {
         "Confirmed from",
         "Unit cost",
         "Amount",
-        "Why",
         "Request",
     ),
     "zh": (
@@ -56,9 +55,11 @@ HEADINGS = {
         "确认可用起始",
         "单价",
         "金额",
-        "原因",
         "请求号",
     ),
+}
+NAMES = {  # what a column is called in some language -> what we call it
+    shown: name for told in HEADINGS.values() for shown, name in zip(told, COLUMNS, strict=True)
 }
 TITLES = {"en": "Pre-allocation request", "zh": "预配货请求"}
 HOW_TO = {
@@ -67,7 +68,11 @@ HOW_TO = {
     "zh": "请填写黄色单元格并回传：确认数量（0 表示无货）；"
     "若可用起始时间有变，请填写确认可用起始。",
 }
-WIDTHS = (10, 16, 34, 26, 26, 26, 10, 16, 26, 12, 12, 70, 36)
+ROW_HEIGHT = 15  # points
+WIDTHS = (10, 14, 36, 23, 23, 23, 8, 12, 23, 11, 13, 10)
+PLACES = 6  # decimals of amounts
+PRINTED = len(COLUMNS) - 1  # the request stands in the second row, too
+HEAD = 3  # row of the headings, from 0
 
 
 def with_text_stamps(rows: pd.DataFrame) -> pd.DataFrame:
@@ -82,7 +87,7 @@ def csv_text(rows: pd.DataFrame) -> str:
 
 
 def _write_csv(path: Path, lines: pd.DataFrame, _: dict[str, str], **__: Any) -> None:
-    path.write_text(csv_text(lines), encoding="utf-8")
+    path.write_text(csv_text(lines), encoding="utf-8-sig")  # Excel takes it for GBK without
 
 
 def _write_json(
@@ -94,7 +99,7 @@ def _write_json(
         "request": str(lines["request"].iloc[0]),
         "as_of": as_of.isoformat(),
         "units": int(lines["units"].sum()),
-        "amount": float(lines["amount"].sum()),
+        "amount": round(float(lines["amount"].sum()), PLACES),
         "lines": [line | dict.fromkeys(ANSWERS) for line in open_lines],
     }
     write_json(path, content)
@@ -107,35 +112,74 @@ def _write_xlsx(
         path, {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
     )
     book.set_properties({"created": as_of.tz_convert("UTC").tz_localize(None).to_pydatetime()})
-    bold, head = book.add_format({"bold": True, "font_size": 14}), book.add_format({"bold": True})
-    money = book.add_format({"num_format": "#,##0.00##"})
-    wanted = book.add_format({"bg_color": "#FFF2CC", "border": 1, "border_color": "#BFBFBF"})
     sheet = book.add_worksheet(TITLES[language][:31])
+    bold = book.add_format({"bold": True, "font_size": 14})
     sheet.write_string(0, 0, f"{TITLES[language]} · {supplier['name']}", bold)
-    sheet.write_string(1, 0, f"{supplier['supplier_id']} · {as_of.isoformat()}")
+    asked = (supplier["supplier_id"], as_of.isoformat(), str(lines["request"].iloc[0]))
+    sheet.write_string(1, 0, " · ".join(asked))
     sheet.write_string(2, 0, HOW_TO[language])
-    for column, heading in enumerate(HEADINGS[language]):
-        sheet.write_string(3, column, heading, head)
-        sheet.set_column(column, column, WIDTHS[column])
-    for column, name in enumerate(COLUMNS):
-        if name == "units":
-            sheet.write_column(4, column, lines[name])
-        elif name in ("unit_cost", "amount"):
-            sheet.write_column(4, column, lines[name], money)
-        elif name in ANSWERS:
-            sheet.write_column(4, column, [""] * len(lines), wanted)
-        else:
-            for row, value in enumerate(lines[name], start=4):
-                sheet.write_string(row, column, _text(value))
-    sheet.freeze_panes(4, 0)
-    sheet.set_landscape()
-    sheet.fit_to_pages(1, 0)
-    sheet.autofilter(3, 0, 3 + len(lines), len(COLUMNS) - 1)
+    _fill_in(book, sheet, lines, HEADINGS[language])
+    sheet.freeze_panes(HEAD + 1, 0)
+    sheet.autofilter(HEAD, 0, HEAD + len(lines), len(COLUMNS) - 1)
+    _for_paper(sheet, HEAD + len(lines))
     book.close()
 
 
+def _fill_in(
+    book: xlsxwriter.Workbook,
+    sheet: xlsxwriter.worksheet.Worksheet,
+    lines: pd.DataFrame,
+    headings: Sequence[str],
+) -> None:
+    """Headings and lines, each column as its name asks."""
+    cell = {"border": 1, "border_color": "#BFBFBF", "valign": "top"}
+    plain = book.add_format(cell)
+    wrapped = book.add_format(cell | {"text_wrap": True})
+    head = book.add_format(cell | {"text_wrap": True, "bold": True, "bg_color": "#EDEDED"})
+    money = book.add_format(cell | {"num_format": "#,##0.00####"})
+    wanted = book.add_format(cell | {"bg_color": "#FFF2CC"})
+    faint = book.add_format({"font_size": 8, "font_color": "#808080", "valign": "top"})
+    for column, name in enumerate(COLUMNS):
+        sheet.write_string(HEAD, column, headings[column], head)
+        sheet.set_column(column, column, WIDTHS[column])
+        if name == "units":
+            sheet.write_column(HEAD + 1, column, lines[name], plain)
+        elif name in ("unit_cost", "amount"):
+            sheet.write_column(HEAD + 1, column, lines[name], money)
+        elif name in ANSWERS:
+            sheet.write_column(HEAD + 1, column, [""] * len(lines), wanted)
+        else:
+            form = {"product_name": wrapped, "request": faint}.get(name, plain)
+            for row, value in enumerate(lines[name], start=HEAD + 1):
+                sheet.write_string(row, column, _text(value), form)
+    sheet.set_row(HEAD, 2 * ROW_HEIGHT)
+    for row, name in enumerate(lines["product_name"], start=HEAD + 1):
+        # Not every program makes room by itself for a text that is wrapped.
+        sheet.set_row(row, ROW_HEIGHT * _rows_of(name, WIDTHS[COLUMNS.index("product_name")]))
+
+
+def _rows_of(text: str, width: int) -> int:
+    """Lines that a text takes in a cell so wide; an ideograph is as wide as two letters."""
+    wide = sum(unicodedata.east_asian_width(letter) in "WF" for letter in text)
+    return -(-(len(text) + wide) // width) if text else 1
+
+
+def _for_paper(sheet: xlsxwriter.worksheet.Worksheet, last_row: int) -> None:
+    """A4, as wide as the page, headings on each; the last column is for the way back only."""
+    sheet.set_paper(9)
+    sheet.set_landscape()
+    sheet.set_margins(left=0.4, right=0.4, top=0.5, bottom=0.6)
+    sheet.fit_to_pages(1, 0)
+    sheet.print_area(0, 0, last_row, PRINTED - 1)
+    sheet.repeat_rows(HEAD)
+    sheet.set_footer("&C&P / &N")
+
+
 def _text(value: object) -> str:
-    return value.isoformat(sep=" ") if isinstance(value, pd.Timestamp) else str(value)
+    if not isinstance(value, pd.Timestamp):
+        return str(value)
+    whole = value == value.floor("min")
+    return value.isoformat(sep=" ", timespec="minutes" if whole else "auto")
 
 
 WRITERS: dict[str, Callable[..., None]] = {
@@ -160,7 +204,7 @@ def write_exports(
     known = suppliers.set_index("supplier_id")["name"]
     rows = lines.assign(
         product_name=names.reindex(lines["product_id"]).fillna("").to_numpy(),
-        amount=lines["units"] * lines["unit_cost"],
+        amount=(lines["units"] * lines["unit_cost"]).round(PLACES),
         **dict.fromkeys(ANSWERS, ""),
     )
     for supplier_id, own in rows.groupby("supplier_id", sort=True):

@@ -18,7 +18,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from planning import ledger, store
-from planning.committed import NOBODY, answers_sha256, on_order
+from planning.committed import NOBODY, answers_sha256, bearing
 from planning.decide import (
     Before,
     Decision,
@@ -48,7 +48,7 @@ class Request:
     dry_run: bool = False
     previous: Path | None = None  # a plan.csv that the new plan should stay near to
     freeze_minutes: float = 0.0  # its lines to be ordered within this are kept
-    answered: pd.DataFrame = field(default_factory=NOBODY.copy)  # confirmed and still to come
+    answered: pd.DataFrame = field(default_factory=NOBODY.copy)  # of `committed.bearing`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,8 +146,8 @@ def run(request: Request, progress: Progress, now: Callable[[], pd.Timestamp]) -
 
 
 def _around(request: Request, answered: pd.DataFrame) -> Request:
-    """The request with what suppliers have confirmed and what is still to come at its as-of."""
-    return replace(request, answered=on_order(answered, request.as_of))
+    """The request with what suppliers have answered that matters at its as-of."""
+    return replace(request, answered=bearing(answered, request.as_of))
 
 
 def answered(workspace: Workspace, as_of: pd.Timestamp) -> pd.DataFrame:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -23,6 +24,18 @@ class RuleBroken(ValueError):
     """A plan breaks a rule; the message names every line and rule."""
 
 
+class Closed(NamedTuple):
+    """Where a supplier has said that it has no more."""
+
+    offer: Array  # int [X]
+    hour: Array  # [X] start of the clock hour
+
+    @classmethod
+    def nowhere(cls) -> Closed:
+        """Every offer can be asked for, in every hour."""
+        return cls(np.empty(0, dtype="int64"), np.empty(0))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Limits:
     """What a plan of this run may use, and what is bound already."""
@@ -31,6 +44,7 @@ class Limits:
     horizon: float  # seconds
     working_capital: float  # money
     committed: Plan = field(default_factory=Plan.empty)  # lines ordered earlier: they count too
+    closed: Closed = field(default_factory=Closed.nowhere)  # asked for in vain: not again
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -46,7 +46,8 @@ def scorecard(
     supplier_id, name; orders; on_time_share of those that failed or whose minutes are known;
     p50_minutes and p95_minutes until delivery; failure_rate of those that came to an end;
     price_drift, see `_drift`; licence_days_left after the day of as-of, negative once lapsed, NA
-    without a licence; asked_units in the lines answered, confirmed_share of them.
+    without a licence; asked_units in the lines answered, confirmed_share of them; late_share and
+    early_share of the units confirmed, to come after and before the instant asked for.
     """
     recent = _recent(orders, as_of - pd.Timedelta(days=days))
     minutes = (recent["delivered_at"] - recent["ordered_at"]).dt.total_seconds() / 60
@@ -70,11 +71,34 @@ def scorecard(
     rows["orders"] = rows["orders"].fillna(0).astype("int64")
     rows.insert(0, "name", suppliers["name"].to_numpy())
     rows["licence_days_left"] = _licence(suppliers, as_of).array
-    asked = answered.groupby("supplier_id")[["asked_units", "units"]].sum().astype(float)
-    asked = asked.reindex(rows.index)
-    rows["asked_units"] = asked["asked_units"].fillna(0).astype("int64")
-    rows["confirmed_share"] = asked["units"] / asked["asked_units"]
-    return rows.reset_index()
+    return rows.join(_answers(answered, rows.index)).reset_index()
+
+
+def _answers(answered: pd.DataFrame, suppliers: pd.Index) -> pd.DataFrame:
+    """Units asked for in the lines that each supplier answered, and what it confirmed of them."""
+    asked, ready = (
+        pd.to_datetime(answered[at], utc=True, format="ISO8601")
+        for at in ("asked_from", "available_from")
+    )
+    units = answered["units"].astype(float)
+    told = pd.DataFrame(
+        {
+            "asked": answered["asked_units"].astype(float),
+            "units": units,
+            "late": units.where(ready > asked, 0.0),
+            "early": units.where(ready < asked, 0.0),
+        }
+    )
+    total = told.groupby(answered["supplier_id"]).sum().reindex(suppliers)
+    some = total["units"].where(total["units"] > 0)
+    return pd.DataFrame(
+        {
+            "asked_units": total["asked"].fillna(0).astype("int64"),
+            "confirmed_share": total["units"] / total["asked"],
+            "late_share": total["late"] / some,
+            "early_share": total["early"] / some,
+        }
+    )
 
 
 def _recent(orders: pa.Table, first: pd.Timestamp) -> pd.DataFrame:
@@ -113,8 +137,8 @@ def _licence(suppliers: pd.DataFrame, as_of: pd.Timestamp) -> pd.Series:
 
 
 def remarks(card: pd.DataFrame, *, horizon: pd.Timedelta) -> list[str]:
-    """What a coordinator should act on, in sentences: licences that lapse or have lapsed."""
-    told = []
+    """What a coordinator should act on, in sentences: what the orders lack, licences that lapse."""
+    told = _lacking(card)
     ahead = int(np.ceil(horizon / pd.Timedelta(days=1)))
     for supplier, left in zip(card["supplier_id"], card["licence_days_left"], strict=True):
         if pd.isna(left):
@@ -126,6 +150,22 @@ def remarks(card: pd.DataFrame, *, horizon: pd.Timedelta) -> list[str]:
         elif left <= max(ahead, SOON):
             told.append(f"{supplier}'s licence is valid for {left} more days")
     return told
+
+
+def _lacking(card: pd.DataFrame) -> list[str]:
+    """Why there is nothing to judge by."""
+    if not card["orders"].any():
+        return [
+            "no order of these days names one of these suppliers: orders, minutes, failures and "
+            "prices stay empty until the orders table has supplier_id (and delivered_at, for the "
+            "minutes)"
+        ]
+    if card["p50_minutes"].isna().all():
+        return [
+            "no order of these days says when it was delivered: minutes stay empty, and only "
+            "failures count as not on time, until the orders table has delivered_at"
+        ]
+    return []
 
 
 def card_words(card: pd.DataFrame) -> str:
@@ -140,6 +180,8 @@ def card_words(card: pd.DataFrame) -> str:
         "licence_days_left": ("licence days", "{:,}"),
         "asked_units": ("asked", "{:,}"),
         "confirmed_share": ("confirmed", "{:.0%}"),
+        "late_share": ("late", "{:.0%}"),
+        "early_share": ("early", "{:.0%}"),
     }
     told = card[["supplier_id", "name"]].rename(columns={"supplier_id": "supplier"})
     for name, (head, form) in forms.items():

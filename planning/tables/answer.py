@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import duckdb
 import pandas as pd
 
 from planning.schema import ANSWER
@@ -13,7 +14,7 @@ from planning.tables import files, source
 from planning.tables.document import open_document
 from planning.tables.problems import InputRefused
 from planning.tables.read import Reader, database, frame, whole
-from planning.tables.workbook import open_workbook
+from planning.tables.workbook import open_text, open_workbook, tidied
 from planning.workspace import Workspace
 
 KINDS = (".xlsx", ".json", ".csv")  # how an answer's name may end
@@ -32,7 +33,8 @@ class Answer:
 def read_answer(path: Path, workspace: Workspace, headings: Mapping[str, str]) -> Answer:
     """Read a supplier's answer: a request that was sent as .xlsx, .csv or .json, filled in.
 
-    `headings`: what a column is called in a workbook -> what we call it.
+    A .csv may have title rows above its headings. `headings`: what a column is called in a workbook
+    -> what we call it.
 
     Raises
     ------
@@ -41,18 +43,12 @@ def read_answer(path: Path, workspace: Workspace, headings: Mapping[str, str]) -
     """
     here = whole(workspace, {})
     path = Path(path).absolute()
+    _require_kind(path, here.root)
     (opened,) = files.resolve(str(path), here.root, KINDS)
     with database() as con:
         reader = Reader(here, con)
-
-        def opener() -> source.Sheet:
-            if opened.suffix.lower() == ".xlsx":
-                return open_workbook(opened, here.root, headings, "line_id")
-            if opened.suffix.lower() == ".json":
-                return open_document(opened, here.root, ("request",))
-            return source.open_file(opened, here.root, con)
-
-        result = reader.read(ANSWER, iter([opener]), {}, placed=True)
+        sheets = iter([lambda: tidied(_sheet(opened, here.root, headings, con))])
+        result = reader.read(ANSWER, sheets, {}, placed=True)
     if result is None:
         raise InputRefused(reader.problems)
     (name,) = result.read
@@ -63,3 +59,23 @@ def read_answer(path: Path, workspace: Workspace, headings: Mapping[str, str]) -
         rows=rows.assign(line=result.rows.column("line").to_numpy()),
         notes=result.notes,
     )
+
+
+def _require_kind(path: Path, root: Path) -> None:
+    if path.is_file() and path.suffix.lower() not in KINDS:
+        told = (
+            "an answer is an .xlsx, .csv or .json file; open this one and save it as an Excel "
+            "workbook (.xlsx), or type what it says into the request that was sent out"
+        )
+        raise InputRefused([f"{files.shown(path, root)}: {told}"])
+
+
+def _sheet(
+    path: Path, root: Path, headings: Mapping[str, str], con: duckdb.DuckDBPyConnection
+) -> source.Sheet:
+    if path.suffix.lower() == ".xlsx":
+        return open_workbook(path, root, headings, "line_id")
+    if path.suffix.lower() == ".json":
+        return open_document(path, root, ("request",))
+    found = open_text(path, root, headings, "line_id")
+    return source.open_file(path, root, con) if found is None else found

@@ -1,22 +1,33 @@
-"""An .xlsx that came back from outside, as rows of text: read with suspicion, never computed."""
+"""A sheet that came back from outside, as .xlsx or saved as CSV: rows of text, never computed."""
 
 from __future__ import annotations
 
+import csv
+import re
 import warnings
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
-from planning.tables import files
+import numpy as np
+
+from planning.tables import files, lines
 from planning.tables.problems import InputRefused
-from planning.tables.source import Sheet, sheet_of_text
+from planning.tables.source import Piece, Sheet, sheet_of_text
 
 MOST_BYTES = 256 << 20  # that a workbook may unpack to
 HEADER_WITHIN = 50  # rows in which the headings must come
 MOST_COLUMNS = 200
 MOST_ROWS = 200_000
+STAMPS = ("order_by", "available_from", "available_to", "confirmed_from")
+
+_DAY = r"(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})日?"
+_CLOCK = r"([01]?\d|2[0-3])[:：]([0-5]\d)(?:[:：]([0-5]\d))?"
+_WRITTEN = re.compile(rf"{_DAY}(?:T| +|(?<=日)){_CLOCK} ?(Z|[+-]\d{{2}}:?\d{{2}})?", re.ASCII)
+_TIME = re.compile(_CLOCK, re.ASCII)
 
 Row = tuple[Any, ...]
 
@@ -163,3 +174,176 @@ def _text(cell: object) -> str:
     if isinstance(cell, datetime | date):
         return cell.isoformat()
     return str(cell)
+
+
+def open_text(path: Path, root: Path, headings: Mapping[str, str], key: str) -> Sheet | None:
+    """A workbook's sheet saved as CSV, title rows above its headings or not; None without `key`.
+
+    What is not UTF-8 is read as GB18030, or with gaps where that can't be: of an answer only ids,
+    figures and instants count, and they are held against what was asked.
+
+    Raises
+    ------
+    InputRefused
+        When it holds no text.
+    """
+    name = files.shown(path, root)
+    text = _decoded(files.read_text(path, root), name)
+    found = _heading_line(text, headings, key)
+    if found is None:
+        return None
+    names, number, start = found
+    columns = names[: _width(names)]
+    rows: list[tuple[int, Sequence[str]]] = []
+    broken: list[lines.Broken] = []
+    for block in lines.blocks(text, names, number + 1, start):
+        cells = [column.to_pylist() for column in block.columns[: len(columns)]]
+        rows += zip(block.lines.tolist(), zip(*cells, strict=True), strict=True)
+        broken += block.broken
+    sheet = sheet_of_text(
+        name, columns, rows, sha256=text.sha256, header_line=number, notes=text.notes
+    )
+    return _with_broken(sheet, broken)
+
+
+def _with_broken(sheet: Sheet, broken: Sequence[lines.Broken]) -> Sheet:
+    told = tuple(broken)
+    return replace(sheet, pieces=(replace(piece, broken=told) for piece in sheet.pieces))
+
+
+def _decoded(text: files.Text, name: str) -> files.Text:
+    if not len(text.invalid):
+        return text
+    try:
+        told, data = "read as GB18030 (GBK)", text.data.decode("gb18030")
+    except UnicodeDecodeError:
+        told, data = (
+            "what can't be read in it stands as \ufffd",
+            text.data.decode("utf-8", "replace"),
+        )
+    notes = (*text.notes, f"{name}: is not UTF-8, {told}")
+    none = np.empty(0, dtype=np.int64)
+    return replace(text, data=data.encode(), invalid=none, notes=notes)
+
+
+def _heading_line(
+    text: files.Text, headings: Mapping[str, str], key: str
+) -> tuple[list[str], int, int] | None:
+    """Column names, the line they stand on and the byte offset behind it."""
+    start = 0
+    for number in range(1, HEADER_WITHIN + 1):
+        end = text.data.find(b"\n", start)
+        end = len(text.data) if end < 0 else end
+        try:
+            cells = next(csv.reader([text.data[start:end].decode("utf-8", "replace")]), [])
+        except csv.Error:  # some other line, which holds more than a cell may
+            cells = []
+        names = [headings.get(cell.strip(), cell.strip()) for cell in cells]
+        if key in names:
+            return names, number, min(end + 1, len(text.data))
+        start = end + 1
+        if start >= len(text.data):
+            break
+    return None
+
+
+def tidied(sheet: Sheet) -> Sheet:
+    """An answer's sheet without totals and remarks, its times written as ISO 8601 has them.
+
+    A remark is a row without request, product_id and confirmed_from, and without confirmed_units
+    but their sum: it answers nothing, and a line whose place it took is missed later on. A time
+    without a day is one of the day for which its line asks.
+
+    Raises
+    ------
+    InputRefused
+        When such a time lies before the one that its line asks for.
+    """
+    pieces = list(sheet.pieces)
+    told = [row for piece in pieces for row in _cells(piece, len(sheet.columns))]
+    total = _total([cells for _, cells in told], sheet.columns)
+    kept, aside, problems = [], [], []
+    for number, cells in told:
+        named = dict(zip(sheet.columns, cells, strict=True))
+        if _is_remark(named, total):
+            aside += [number] if any(cells) else []
+            continue
+        stamps = {name: _written(named[name]) for name in STAMPS if name in named}
+        if problem := _dated(stamps):
+            problems.append(f"{sheet.name} line {number}: {problem}")
+        pairs = zip(sheet.columns, cells, strict=True)
+        kept.append((number, [stamps.get(name, cell) for name, cell in pairs]))
+    if problems:
+        raise InputRefused(problems)
+    broken = [each for piece in pieces for each in piece.broken]
+    words = [each.line for each in broken if each.fault == "fields" and "," not in each.value]
+    clean = sheet_of_text(
+        sheet.name,
+        sheet.columns,
+        kept,
+        sha256=sheet.sha256,
+        header_line=sheet.header_line,
+        notes=(*sheet.notes, *_set_aside(sheet.name, sorted([*aside, *words]))),
+    )
+    return _with_broken(clean, [each for each in broken if each.line not in words])
+
+
+def _cells(piece: Piece, width: int) -> Iterator[tuple[int, list[str]]]:
+    """Rows of a piece held in memory as text, each with its number."""
+    if piece.block is None:
+        raise TypeError("only rows held in memory can be tidied")
+    columns = [column.to_pylist() for column in piece.block.columns]
+    for row in zip(*columns, strict=True):
+        yield row[width], list(row[:width])
+
+
+def _total(rows: Sequence[Sequence[str]], columns: Sequence[str]) -> int | None:
+    """What the rows of a request confirm together; None where they say no such thing."""
+    if not {"request", "confirmed_units"} <= set(columns):
+        return None
+    few, asked = columns.index("confirmed_units"), columns.index("request")
+    figures = [row[few].strip() for row in rows if row[asked].strip() and row[few].strip()]
+    return sum(map(int, figures)) if all(map(str.isdecimal, figures)) else None
+
+
+def _is_remark(cells: Mapping[str, str], total: int | None) -> bool:
+    if any(cells.get(name, "").strip() for name in ("request", "product_id", "confirmed_from")):
+        return False
+    return cells.get("confirmed_units", "").strip() in ("", str(total))
+
+
+def _set_aside(name: str, numbers: Sequence[int]) -> list[str]:
+    if not numbers:
+        return []
+    listed = ", ".join(map(str, numbers[:5])) + (" …" if len(numbers) > 5 else "")
+    rows = "1 row names" if len(numbers) == 1 else f"{len(numbers)} rows name"
+    return [f"{name}: {rows} no line of the request (a total, a remark), not read: line {listed}"]
+
+
+def _written(text: str) -> str:
+    """ISO 8601 of an instant written year first; any other text as it came."""
+    found = _WRITTEN.fullmatch(text.strip())
+    if found is None:
+        return text
+    year, month, day, hour, minute, second, zone = found.groups()
+    whole = f"{year}-{month:0>2}-{day:0>2}T{hour:0>2}:{minute}:{second or '00'}"
+    return whole + (zone or "")
+
+
+def _dated(stamps: dict[str, str]) -> str:
+    """Put a bare time in confirmed_from on the day asked for; what is wrong where it can't be."""
+    told = stamps.get("confirmed_from", "")
+    time = _TIME.fullmatch(told.strip())
+    if time is None:
+        return ""
+    asked = stamps.get("available_from", "")
+    day, _, rest = asked.partition("T")
+    hour, minute, second = time.groups()
+    at = f"{hour:0>2}:{minute}:{second or '00'}"
+    if not rest or at < rest[:8]:
+        return (
+            f"confirmed_from = {told!r}: a time of which day? write it with its day, such as "
+            f"{day or '2026-10-01'} {at[:5]}"
+        )
+    stamps["confirmed_from"] = f"{day}T{at}{rest[8:]}"
+    return ""

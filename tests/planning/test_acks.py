@@ -7,6 +7,7 @@ import shutil
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import openpyxl
 import pandas as pd
 import pytest
@@ -14,10 +15,10 @@ import sqlalchemy as sa
 
 from planning import acks
 from planning.cli import REFUSED
-from planning.committed import NOBODY, committed, on_order
+from planning.committed import NOBODY, answered_short, bearing, committed, on_order
 from planning.exports import ANSWERS, HEADINGS
 from planning.ledger import metadata, open_ledger
-from planning.problem import DAY, HOUR, epoch, market
+from planning.problem import DAY, HOUR, clock_hours, epoch, market
 from planning.requests import request_id
 from planning.tables import read_workspace
 from planning.workspace import load_workspace
@@ -123,7 +124,7 @@ def test_an_answer_means_the_same_in_every_format(asked, tmp_path, form):
     assert said.code == 0, said.err
     assert said.said["status"] == "accepted"
     assert said.said["supplier_id"] == request.parent.name
-    kinds = {"confirmed": 1, "short": 1, "late": 1, "rejected": 1, "open": n - 4}
+    kinds = {"confirmed": 1, "short": 1, "late": 1, "early": 0, "rejected": 1, "open": n - 4}
     assert said.said["lines"] == kinds
     assert said.said["notes"] == []
     lines = known(root).set_index("line_id")
@@ -208,6 +209,13 @@ def changed(rows: pd.DataFrame, column: str, value: str) -> pd.DataFrame:
         ("confirmed_from", "30/02/2026", "confirmed_from is no"),
         ("confirmed_from", "2026-03-29T10:00:00", "when it was asked for"),
         ("request", "0" * 32, "another request than in the rows before"),
+        ("unit_cost", "1234.5", "a price can't be answered"),
+        ("unit_cost", "ask us", "a price can't be answered"),
+        ("amount", "12345.6", "a price can't be answered"),
+        ("available_from", "today", "say in confirmed_from from when"),
+        ("available_from", "2026-03-30T03:00:00+08:00", "say in confirmed_from from when"),
+        ("order_by", "2026/03/29", "only confirmed_units and confirmed_from can be answered"),
+        ("available_to", "2027-03-30T03:00:00+08:00", "only confirmed_units and confirmed_from"),
     ],
 )
 def test_what_is_wrong_is_told_with_its_line_and_nothing_is_taken_in(
@@ -222,6 +230,86 @@ def test_what_is_wrong_is_told_with_its_line_and_nothing_is_taken_in(
     assert "line 3" in said.said["error"]
     assert value in said.said["error"]
     assert known(root).empty
+
+
+def at_minute(text: str) -> str:
+    return pd.Timestamp(text).tz_convert(TZ).strftime("%Y/%m/%d %H:%M")
+
+
+@pytest.mark.parametrize(
+    ("column", "form"),
+    [
+        ("unit_cost", lambda cell: f"{float(cell):,.2f}"),
+        ("unit_cost", lambda cell: f"¥{float(cell):.6f}"),
+        ("unit_cost", lambda cell: repr(float(cell) + 1e-12)),
+        ("amount", lambda cell: f"{float(cell):,.2f}"),
+        ("amount", lambda _: ""),
+        *((name, at_minute) for name in ("order_by", "available_from", "available_to")),
+        ("available_from", lambda cell: pd.Timestamp(cell).tz_convert("UTC").isoformat()),
+        ("available_to", lambda cell: cell[:10]),
+        ("product_name", lambda _: "garbled"),
+    ],
+)
+def test_what_was_only_sent_along_may_be_written_otherwise(asked, tmp_path, column, form):
+    root, request = asked
+    rows = rows_of(request)
+    rows = rows.assign(confirmed_units=rows["units"])
+    said = call(
+        "ack",
+        "-w",
+        root,
+        write(tmp_path / "back.csv", rows.assign(**{column: rows[column].map(form)})),
+    )
+    assert said.code == 0, said.err
+    assert said.said["confirmed_money"] == pytest.approx(
+        (rows["units"].astype(int) * rows["unit_cost"].astype(float)).sum()
+    )
+
+
+def test_a_sheet_may_count_the_amount_anew(asked, tmp_path):
+    root, request = asked
+    rows = rows_of(request)
+    few = (rows["units"].astype(int) - 1).astype(str)
+    amount = (few.astype(int) * rows["unit_cost"].astype(float)).round(2)
+    path = write(tmp_path / "back.csv", rows.assign(confirmed_units=few, amount=amount))
+    assert call("ack", "-w", root, path).code == 0
+
+
+@pytest.mark.parametrize("shift", ["-2h", "105min"])
+def test_a_slot_in_another_hour_is_told(finished, tmp_path, shift):
+    root = Path(shutil.copytree(finished.root, tmp_path / "slots"))
+    for request in root.glob("runs/*/exports/*/request.csv"):
+        rows = rows_of(request)
+        since, until = (pd.to_datetime(rows[at]) for at in ("available_from", "available_to"))
+        if (until - since <= pd.Timedelta("1h")).all():
+            break
+    else:
+        raise ValueError("the sample asks for no slot")
+    moved = [at.isoformat() for at in since + pd.Timedelta(shift)]
+    path = write(tmp_path / "back.csv", rows.assign(confirmed_units="1", confirmed_from=moved))
+    said = call("ack", "-w", root, path)
+    assert said.code == 0, said.err
+    kind = "early" if shift.startswith("-") else "late"
+    short = (rows["units"] != "1").sum()
+    assert said.said["lines"]["short"] == short
+    assert said.said["lines"][kind] == len(rows) - short
+    assert "in another clock hour than the one asked for" in said.said["notes"][0]
+    assert (
+        f"{rows['line_id'][0]} from {moved[0]} instead of {rows['available_from'][0]}"
+        in (said.said["notes"][0])
+    )
+
+
+@pytest.mark.parametrize("name", ["back.ods", "back.xls", "back.pdf", "back.numbers"])
+def test_another_programs_file_is_told_what_to_save_it_as(asked, tmp_path, name):
+    (tmp_path / name).write_bytes(b"\xd0\xcf\x11\xe0")
+    said = call("ack", "-w", asked[0], tmp_path / name)
+    assert said.code == REFUSED
+    assert (
+        f"{name}: an answer is an .xlsx, .csv or .json file; open this one and save"
+        in (said.said["error"])
+    )
+    assert "pickle" not in said.said["error"]
 
 
 def test_an_answer_to_nobody_is_refused(asked, tmp_path):
@@ -353,7 +441,8 @@ def replanned(finished, tmp_path_factory):
     root = Path(shutil.copytree(finished.root, tmp_path_factory.mktemp("again") / "market"))
     request = sent(root)
     rows = rows_of(request)
-    few = rows["units"].astype(int).where(rows.index != 1, 1)
+    units = rows["units"].astype(int)
+    few = units.where(rows.index != units.idxmax(), 1)
     path = write(root / "back.csv", rows.assign(confirmed_units=few))
     assert call("ack", "-w", root, path).code == 0
     answer = call("run", "-w", root, "--as-of", AS_OF)
@@ -370,6 +459,13 @@ def test_confirmed_lines_stay_out_of_the_next_plan_and_count_against_its_money(r
     assert list(bound["units"].astype(int)) == list(rows["units"])
     assert list(bound["available_from"]) == list(rows["available_from"])
     assert not set(bound["line_id"]) & set(plan["line_id"])
+    asked = rows_of(sent(finished.root))["units"].astype(int)
+    where = ["supplier_id", "product_id", "available_from"]
+    short = bound.loc[
+        rows["units"] < asked, where
+    ]  # it has no more in that hour: it isn't asked again
+    assert len(short) == 1
+    assert len(plan.merge(short, on=where)) == 0
     money = sum(
         (f["units"].astype(int) * f["unit_cost"].astype(float)).sum() for f in (bound, plan)
     )
@@ -418,32 +514,42 @@ def test_what_was_ready_before_as_of_is_stock_and_no_more_on_order(asked, tmp_pa
     assert len(left) == (ready >= at).sum() < len(ready)
 
 
-def test_late_codes_keep_their_life_and_late_slots_the_hour_they_come_in(sample):
-    workspace = load_workspace(sample)
-    tables = read_workspace(workspace, pd.Timestamp(AS_OF, tz=TZ)).tables
-    sellers = market(tables, TZ)
-    asked_from = pd.Timestamp("2026-03-30T10:00:00", tz=TZ)
-    rows = pd.DataFrame(
+ASKED = pd.Timestamp("2026-03-30T10:00:00", tz=TZ)
+
+
+@pytest.fixture(scope="module")
+def sellers(sample):
+    tables = read_workspace(load_workspace(sample), pd.Timestamp(AS_OF, tz=TZ)).tables
+    return market(tables, TZ)
+
+
+def answers(sellers, ready: pd.Timestamp, units: int = 5, asked: pd.Timestamp = ASKED):
+    """A line of an hour that was asked of every offer and answered alike."""
+    return pd.DataFrame(
         {
             "request": "a" * 32,
             "supplier_id": sellers.supplier_ids[sellers.offer_supplier],
             "line_id": [f"L{k}" for k in range(len(sellers.offer_supplier))],
             "product_id": sellers.product_ids[sellers.offer_product],
-            "order_by": AS_OF + "T01:00:00+08:00",
-            "asked_from": asked_from.isoformat(),
-            "available_from": (asked_from + pd.Timedelta("90min")).isoformat(),
-            "available_to": (asked_from + pd.Timedelta("1h")).isoformat(),
+            "order_by": (asked - pd.Timedelta("1h")).isoformat(),
+            "asked_from": asked.isoformat(),
+            "available_from": ready.isoformat(),
+            "available_to": (asked + pd.Timedelta("1h")).isoformat(),
             "asked_units": 9,
-            "units": 5,
+            "units": units,
             "unit_cost": 1.5,
         },
         columns=list(NOBODY.columns),
     )
+
+
+def test_late_codes_keep_their_life_and_late_slots_the_hour_they_come_in(sellers):
+    rows = answers(sellers, ASKED + pd.Timedelta("90min"))
     found = committed(rows, sellers)
     plan, direct = found.plan, sellers.direct[sellers.offer_product]
     assert direct.any()
     assert not direct.all()
-    starts = epoch(pd.DatetimeIndex([asked_from]))[0] + 1.5 * HOUR
+    starts = epoch(pd.DatetimeIndex([ASKED]))[0] + 1.5 * HOUR
     assert (plan.available_from == starts).all()
     assert (plan.available_to[direct] == starts + HOUR / 2).all()
     assert (plan.available_to[~direct] == starts + HOUR).all()
@@ -451,6 +557,71 @@ def test_late_codes_keep_their_life_and_late_slots_the_hour_they_come_in(sample)
     assert found.money == pytest.approx(7.5 * len(rows))
     assert found.lines["reason"].str.contains("5 of 9 asked for, 90 minutes late").all()
     assert found.lines["available_to"].dt.tz is not None
+
+
+def test_what_comes_before_it_had_to_be_ordered_is_ordered_then(sellers):
+    found = committed(answers(sellers, ASKED - pd.Timedelta("2h")), sellers)
+    lines, plan = found.lines, found.plan
+    assert (lines["order_by"] == lines["available_from"]).all()
+    assert (plan.order_by == plan.available_from).all()
+    direct = sellers.direct[sellers.offer_product]
+    assert (plan.available_to - plan.available_from == HOUR).all()
+    assert (clock_hours(plan.available_from, TZ)[direct] == plan.available_from[direct]).all()
+    assert lines["reason"].str.contains("120 minutes early").all()
+
+
+@pytest.mark.parametrize(
+    ("minutes", "units", "closed"),
+    [
+        (0, 9, "none"),
+        (30, 9, "none"),  # later in the same hour
+        (0, 8, "all"),
+        (0, 0, "all"),
+        (75, 9, "all"),
+        (-120, 9, "direct"),  # codes that come early serve the hour, too
+    ],
+)
+def test_an_hour_for_which_a_supplier_has_no_more_is_closed(sellers, minutes, units, closed):
+    rows = answers(sellers, ASKED + pd.Timedelta(minutes=minutes), units)
+    gone = rows.head(1).assign(supplier_id="gone", units=0)
+    offers, hours = answered_short(pd.concat([rows, gone, rows], ignore_index=True), sellers)
+    direct = sellers.direct[sellers.offer_product]
+    wanted = {"none": [], "all": np.arange(len(rows)), "direct": np.flatnonzero(direct)}[closed]
+    assert list(offers) == list(wanted)
+    assert (hours == epoch(pd.DatetimeIndex([ASKED]))[0]).all()
+
+
+def test_a_slot_within_its_hour_closes_that_hour(sellers):
+    late = ASKED + pd.Timedelta("15min")
+    rows = answers(sellers, late, 0, late)
+    _, hours = answered_short(rows, sellers)
+    assert (hours == epoch(pd.DatetimeIndex([ASKED]))[0]).all()
+    assert len(hours) == len(rows)
+
+
+def test_an_answer_bears_on_a_plan_until_its_hour_is_over_and_its_units_have_come(sellers):
+    one = answers(sellers, ASKED).head(1)
+    when = pd.Timedelta(minutes=90)
+    rows = pd.concat(
+        [
+            one.assign(units=9),
+            one.assign(units=0),
+            one.assign(units=9, available_from=(ASKED + when).isoformat()),
+            one.assign(units=9, available_from=(ASKED - when).isoformat()),
+        ]
+    )
+
+    def kept(minutes: int) -> list[int]:
+        found = bearing(rows.assign(line_id=range(4)), ASKED + pd.Timedelta(minutes=minutes))
+        return list(found["line_id"])
+
+    assert kept(0) == [0, 1, 2, 3]
+    assert kept(1) == kept(59) == [1, 2, 3]
+    assert kept(60) == kept(90) == [2]
+    assert kept(91) == []
+    assert on_order(rows, ASKED)["units"].tolist() == [9, 9]
+    assert bearing(NOBODY, ASKED).empty
+    assert [len(part) for part in answered_short(NOBODY, sellers)] == [0, 0]
 
 
 def test_a_line_whose_offer_is_gone_is_told_and_left_out(sample):

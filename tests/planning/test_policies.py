@@ -13,7 +13,7 @@ from planning.expectation import Aims
 from planning.newsvendor import critical_ratio
 from planning.policies import NAMES, POLICIES, Situation, last_week
 from planning.problem import DAY, HOUR, Orders, Plan, lines
-from planning.rules import Limits, violations
+from planning.rules import Closed, Limits, violations
 from tests.planning.strategies import (
     AS_OF,
     a_market,
@@ -166,6 +166,27 @@ def test_what_is_on_order_is_not_bought_twice():
     a_week_ago = earlier(some_orders(np.linspace(601, 650, 20)), 7 * DAY)
     assert len(last_week(market, a_week_ago, LIMITS)) == 1
     assert len(last_week(market, a_week_ago, committed)) == 0
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_no_policy_asks_again_where_a_supplier_has_no_more(policy):
+    market = direct(lead_time=np.zeros(1))
+    evening = [some_orders(np.linspace(601, 719, 60))]
+    seen = Situation(
+        market=market,
+        limits=LIMITS,
+        aims=AIMS,
+        history=earlier(evening[0], 7 * DAY),
+        streams=evening,
+        truth=evening,
+        seed=0,
+    )
+    closed = Closed(np.array([0, 0]), AS_OF + HOUR * np.array([10.0, -5.0]))
+    plan, after = POLICIES[policy](seen), replace(seen, limits=replace(LIMITS, closed=closed))
+    assert (AS_OF + 10 * HOUR in plan.available_from) == (policy != "none")
+    rest = POLICIES[policy](after)
+    assert AS_OF + 10 * HOUR not in rest.available_from
+    assert (AS_OF + 11 * HOUR in rest.available_from) == (policy != "none")
 
 
 def test_codes_on_order_count_for_their_day():

@@ -118,8 +118,8 @@ def test_licences_are_counted_in_days_left_and_told_of():
     card = card_of([])
     assert list(card["licence_days_left"].fillna(-99)) == [0, -10, -99, -99]
     told = remarks(card.reset_index(), horizon=pd.Timedelta("72h"))
-    assert [line.split()[0] for line in told] == ["S1's", "S2's", "S3", "none"]
-    assert "lapsed 10 days ago" in told[1]
+    assert [line.split()[0] for line in told] == ["no", "S1's", "S2's", "S3", "none"]
+    assert "lapsed 10 days ago" in told[2]
 
 
 def test_what_was_confirmed_of_what_was_asked_counts():
@@ -129,11 +129,44 @@ def test_what_was_confirmed_of_what_was_asked_counts():
         [30, 10],
         [30, 0],
     )
+    answered["asked_from"] = answered["available_from"] = "2026-03-30T19:00:00+08:00"
     card = card_of([], answered)
     assert card["asked_units"]["S1"] == 40
     assert card["confirmed_share"]["S1"] == 0.75
     assert card["asked_units"]["S2"] == 0
     assert pd.isna(card["confirmed_share"]["S2"])
+
+
+def test_units_that_come_early_or_late_count():
+    answered = NOBODY.reindex(range(4)).assign(
+        supplier_id=["S1", "S1", "S1", "S2"],
+        asked_from="2026-03-30T19:00:00+08:00",
+        available_from=[
+            "2026-03-30T19:00:00+08:00",
+            "2026-03-30T17:00:00+08:00",
+            "2026-03-30T12:00:00Z",
+            "2026-03-30T20:00:00+08:00",
+        ],
+        asked_units=10,
+        units=[5, 4, 1, 0],
+    )
+    card = card_of([], answered)
+    assert list(card.loc["S1", ["late_share", "early_share"]]) == [0.1, 0.4]
+    assert card.loc[["S2", "S3"], ["late_share", "early_share"]].isna().all(axis=None)
+
+
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        ((None, "P1", 5, 3.0, "delivered", 1, None), "supplier_id"),
+        (("S1", "P1", 5, None, "delivered", 1, None), "delivered_at"),
+        (("S1", "P1", 5, 3.0, "delivered", 1, None), ""),
+    ],
+)
+def test_what_the_orders_lack_is_told(row, told):
+    found = remarks(card_of([row]).reset_index(), horizon=pd.Timedelta("72h"))
+    lacking = [sentence for sentence in found if sentence.startswith("no order")]
+    assert [told in sentence for sentence in lacking] == ([True] if told else [])
 
 
 def test_the_command_tells_every_supplier_and_leaves_nothing_behind(sample):
