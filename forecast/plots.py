@@ -9,7 +9,7 @@ from plotly.subplots import make_subplots
 
 from forecast.scores import MEASURES, Measure
 
-INK, MUTED, ACCENT = "#1f2933", "#9aa5b1", "#0b7285"
+INK, MUTED, FAINT, ACCENT = "#1f2933", "#9aa5b1", "#d3dae0", "#0b7285"
 _OTHERS = ("#e8590c", "#5f3dc4", "#2b8a3e", "#c2255c", "#1971c2", "#e67700", "#495057")
 _BLEND = "blend"
 _COLUMNS = 3
@@ -41,7 +41,8 @@ def bars_figure(board: pd.DataFrame, group: str) -> go.Figure:
             x=board[name],
             y=board["member"],
             orientation="h",
-            marker_color=[ACCENT if m in best else MUTED for m in board["member"]],
+            marker_color=[ACCENT if m in best else FAINT for m in board["member"]],
+            insidetextfont={"color": ["white" if m in best else INK for m in board["member"]]},
             text=[measure.shown(value) for value in board[name]],
             textposition="auto",
             hovertemplate="%{y}: %{x:.4f}<extra>" + name + "</extra>",
@@ -52,7 +53,7 @@ def bars_figure(board: pd.DataFrame, group: str) -> go.Figure:
     figure.update_yaxes(autorange="reversed")
     figure.update_xaxes(showticklabels=False, rangemode="tozero")
     figure.update_layout(showlegend=False)
-    return _styled(figure, height=70 + rows * (90 + 26 * len(board)))
+    return _styled(figure, height=70 + rows * (90 + 26 * len(board))).update_xaxes(ticks="")
 
 
 def reliability_figure(reliability: pd.DataFrame) -> go.Figure:
@@ -88,6 +89,7 @@ def reliability_figure(reliability: pd.DataFrame) -> go.Figure:
                 hovertemplate="told %{x:.0%}, came %{y:.0%} of %{customdata:,}",
                 legendgroup=str(name),
                 showlegend=k == 0,
+                cliponaxis=False,
                 row=1,
                 col=k + 1,
             )
@@ -141,7 +143,8 @@ def dependence_figure(board: pd.DataFrame) -> go.Figure:
                 col=k + 1,
             )
     figure.update_yaxes(rangemode="tozero")
-    return _styled(figure, height=380)
+    styled = _styled(figure, height=400)
+    return styled.update_layout(legend={"y": 1.1, "yanchor": "bottom"}, margin={"t": 90})
 
 
 def waterfall_figure(frame: pd.DataFrame) -> go.Figure:
@@ -209,10 +212,12 @@ def _colours(members: pd.Series) -> dict[str, str]:
 def _styled(figure: go.Figure, *, height: int) -> go.Figure:
     figure.update_layout(
         template="plotly_white",
-        font={"color": INK},
+        font={"family": 'system-ui, "Noto Sans CJK SC", sans-serif', "color": INK},
         legend={"orientation": "h", "y": -0.22},
         margin={"l": 60, "r": 20, "t": 60, "b": 50},
         height=height,
     )
+    figure.update_xaxes(ticks="outside", ticklen=6, tickcolor=FAINT)
+    figure.update_yaxes(ticks="outside", ticklen=6, tickcolor=FAINT)
     figure.update_annotations(font_size=13)
     return figure

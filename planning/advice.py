@@ -13,20 +13,21 @@ from planning.simulate import Outcome
 
 NOTICEABLE = 0.05  # seconds an order; less is told as nothing
 WORTH_TELLING = 0.01  # of the late orders
-JAMS = 3  # suppliers named as jammed
+NAMED = 3  # suppliers of whom other terms are named
 
 
 def effect(name: str, base: Expectation, result: Expectation) -> str:
     """One sentence: what the change of that name would do to minutes, share on time and spend."""
     seconds = 60 * (base.mean_minutes - result.mean_minutes)
-    more = result.spend - base.spend
+    more = round(result.spend - base.spend)
+    spend = f"{abs(more):,} {'higher' if more > 0 else 'lower'}" if more else "the same"
     if not abs(seconds) >= NOTICEABLE:
         return f"{name} would change next to nothing."
     return (
         f"{name} would {'spare' if seconds > 0 else 'cost'} {abs(seconds):.1f} seconds an "
         f"order ({base.mean_minutes:.2f} minutes become {result.mean_minutes:.2f}); on time "
         f"{result.on_time_share:.1%} instead of {base.on_time_share:.1%}, "
-        f"spend {abs(more):,.0f} {'higher' if more > 0 else 'lower'}."
+        f"spend {spend}."
     )
 
 
@@ -82,24 +83,26 @@ def late_by(market: Market, outcomes: Sequence[Outcome], target_minutes: float) 
 
 
 def jam_advice(late: Array, supplier_ids: Array, prices: pd.DataFrame) -> list[str]:
-    """The suppliers whose queues make most orders late, and what one more channel would do.
+    """The suppliers' terms that would help most, and how many late orders wait in their queues.
 
     Parameters
     ----------
     late
         [S + 1] as of `late_by`.
     prices
-        Shadow prices, with their words.
+        Shadow prices with their words, the most minutes saved first.
     """
-    channel = prices[prices["what"] == "channel"].set_index("supplier_id")["words"]
-    told = []
-    for supplier in np.argsort(-late[:-1], kind="stable")[:JAMS]:
-        name = str(supplier_ids[supplier])
-        if late[supplier] >= WORTH_TELLING and name in channel.index:
-            told.append(
-                f"{late[supplier]:.0%} of late orders are late by the queue at {name}. "
-                f"{channel[name]}"
-            )
+    share = dict(zip(supplier_ids, late[:-1], strict=True))
+    helpful = prices[
+        prices["what"].isin(["channel", "lead_time"]) & (60 * prices["minutes_saved"] >= NOTICEABLE)
+    ].head(NAMED)
+    told = [
+        f"{row.words} {share[row.supplier_id]:.0%} of late orders are late by the queue at "
+        f"{row.supplier_id}."
+        if row.what == "channel" and share[row.supplier_id] >= WORTH_TELLING
+        else str(row.words)
+        for row in helpful.itertuples()
+    ]
     if late[-1] >= WORTH_TELLING:
         told.append(
             f"{late[-1]:.0%} of late orders are late without a queue: their service alone takes "

@@ -23,14 +23,13 @@ from planning.evaluate import evaluate as roll_policies
 from planning.exports import csv_text
 from planning.kept import KeptModel
 from planning.market import make_market
+from planning.plots import KEPT
 from planning.scorecard import card_words, remarks, scorecard
 from planning.series import forecast_series, read_panel
 from planning.tables import read_workspace
 from planning.workspace import ConfigError, load_workspace, parse_as_of
 
 Said = dict[str, Any]
-
-FIGURES = "plotly_mimetype+notebook"  # how notebooks keep figures: for JupyterLab, and for HTML
 
 
 def _now() -> pd.Timestamp:
@@ -393,7 +392,7 @@ def lab(arguments: argparse.Namespace) -> Said:
             "lab needs JupyterLab and the notebooks: get the source tree and install its 'lab' "
             "extra there (`make setup` does)"
         )
-    environment = {"PLOTLY_RENDERER": FIGURES, **os.environ}
+    environment = {"PLOTLY_RENDERER": KEPT, **os.environ}
     environment["PEAKAHEAD_WORKSPACE"] = str(workspace.root.resolve())
     command = [sys.executable, "-m", "jupyterlab", "--notebook-dir", str(folder)]
     code = subprocess.run(command, env=environment, check=False).returncode  # noqa: S603

@@ -18,6 +18,7 @@ PAGE = Template("""<!doctype html>
 body { font: 15px/1.5 system-ui, "Noto Sans CJK SC", sans-serif; color: #1f2933; margin: 0 auto;
        max-width: 1120px; padding: 24px; }
 h1 { font-size: 24px; margin: 0; } h2 { font-size: 18px; margin: 36px 0 0; }
+.lead { font-size: 18px; margin: 12px 0 20px; }
 .muted { color: #616e7c; margin: 4px 0; }
 pre { background: #f5f7fa; padding: 12px; overflow-x: auto; }
 </style>

@@ -12,6 +12,7 @@ from planning.simulate import Future, Simulator
 from planning.worth import hours_of_use
 
 LIKELY = 0.05  # below this chance of a jam, a line is told as a saving, not as a relief
+PEAK = 0.5  # from this chance of a jam on, its hours are told as a peak
 IDLE = "kept from the plan before; no spot order of the product is expected"
 JAM_SHARE = 1 / 3  # hours next to a line's worst one belong to its peak from this share of it on
 
@@ -72,7 +73,7 @@ def _peak_hours(heat: Array, use: Array) -> tuple[Array, Array]:
 def reasons(simulator: Simulator, plan: Plan, starts: Array) -> list[str]:
     """One sentence for each line: the hours it is for and the chance that they jam on demand.
 
-    The peak is the run of hours around the line's worst one (expected orders of the product times
+    They are the run of hours around the line's worst one (expected orders of the product times
     load of the supplier that would serve them on demand) with at least a third of its heat.
     """
     if not len(plan):
@@ -88,40 +89,31 @@ def reasons(simulator: Simulator, plan: Plan, starts: Array) -> list[str]:
     jammed = np.array([((one > 1)[supplier] & inside).any(axis=1) for one in load]).mean(axis=0)
     labels = instants(np.append(starts, starts[-1] + HOUR), market.tz)
     spot_price = np.maximum(market.spot_unit_cost[outlet[product]], 1e-9)
-    saving = np.round(100 * (1 - plan.unit_cost / spot_price), 1)
     text = pd.DataFrame(
         {
+            "jam": jammed,
             "hours": labels.strftime("%a %H:%M").to_numpy()[begin]
             + "–"
             + labels.strftime("%H:%M").to_numpy()[end],
-            "jam": np.round(100 * jammed).astype(int).astype(str),
-            "supplier": market.supplier_ids[supplier],
-            "orders": np.round((orders[product] * inside).sum(axis=1), 1).astype(str),
-            "saving": np.abs(saving).astype(str),
-            "side": np.where(saving >= 0, "below", "above"),
+            "supplier": np.where(outlet[product] < 0, "", market.supplier_ids[supplier]),
+            "orders": (orders[product] * inside).sum(axis=1),
+            "saving": 1 - plan.unit_cost / spot_price,
         }
     )
-    peak = (
-        "covers "
-        + text["hours"]
-        + " peak, "
-        + text["jam"]
-        + " % likely above "
-        + text["supplier"]
-        + "'s spot capacity; "
-        + text["orders"]
-        + " orders expected"
-    )
-    calm = (
-        "serves "
-        + text["orders"]
-        + " orders expected "
-        + text["hours"]
-        + " at once, "
-        + text["saving"]
-        + " % "
-        + text["side"]
-        + " the spot price"
-    )
-    told = np.where(jammed >= LIKELY, peak, calm)
-    return list(np.where(outlet[product] < 0, IDLE, told))
+    return [_sentence(*row) for row in text.itertuples(index=False, name=None)]
+
+
+def _sentence(jam: float, hours: str, supplier: str, orders: float, saving: float) -> str:
+    """A reason; `supplier` serves the product on demand, "" = nobody does."""
+    expected = f"{orders:.1f} orders expected"
+    if not supplier:
+        return IDLE
+    if jam >= PEAK:
+        return f"covers {hours} peak, {jam:.0%} likely above {supplier}'s spot capacity; {expected}"
+    if jam >= LIKELY:
+        return (
+            f"covers {hours}, when {supplier}'s spot channels jam in {jam:.0%} of futures; "
+            f"{expected}"
+        )
+    side = "below" if saving >= 0 else "above"
+    return f"serves {expected} {hours} at once, {abs(saving):.1%} {side} the spot price"

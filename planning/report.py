@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 from string import Template
 
+import numpy as np
 import pandas as pd
 
 from planning.decide import Decision, notes_of
@@ -14,7 +15,20 @@ from planning.tables import Inputs
 from planning.workspace import Workspace
 
 FIGURES = 3  # before that of the frontier
+LONG = 32  # characters, from which on a cell may have several lines
 TOP = 20  # rows shown of peaks and of lines; the files hold all
+HEADINGS = {"order_first": "first order by", "after_as_of": "after as-of"}  # else as in the files
+FORMS = {  # of numbers; else whole ones as they are, others with two digits
+    "probability": "{:.0%}",
+    "seconds spared an order": "{:.1f}",
+    "on time, points": "{:+.2f}",
+    "change of spend": "{:+,}",
+    "minutes per 1,000": "{:.1f}",
+    "expected_units": "{:,.1f}",
+    "upper_units": "{:,.1f}",
+    "units_before": "{:,.1f}",
+    "units_after": "{:,.1f}",
+}
 
 PAGE = Template("""<!doctype html>
 <html lang="en">
@@ -34,6 +48,7 @@ h1 { font-size: 24px; margin: 0; } h2 { font-size: 18px; margin: 36px 0 8px; }
 table { border-collapse: collapse; width: 100%; font-size: 13px; }
 th, td { text-align: left; padding: 4px 10px 4px 0; border-bottom: 1px solid #e4e7eb; }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; }
+td { white-space: nowrap; } td.w { white-space: normal; min-width: 240px; }
 .scroll { overflow-x: auto; }
 </style>
 </head>
@@ -64,13 +79,12 @@ $notes
 
 
 def _table(rows: pd.DataFrame) -> str:
-    numeric = {name for name in rows if pd.api.types.is_numeric_dtype(rows[name])}
-    kind = {name: ' class="n"' if name in numeric else "" for name in rows}
-    head = "".join(f"<th{kind[name]}>{escape(str(name))}</th>" for name in rows)
+    kind = {name: _kind(rows[name]) for name in rows}
+    head = "".join(f"<th{kind[name]}>{escape(_heading(str(name)))}</th>" for name in rows)
     body = "".join(
         "<tr>"
         + "".join(
-            f"<td{kind[name]}>{escape(_shown(value))}</td>"
+            f"<td{kind[name]}>{escape(_shown(value, FORMS.get(str(name))))}</td>"
             for name, value in zip(rows.columns, row, strict=True)
         )
         + "</tr>"
@@ -79,12 +93,23 @@ def _table(rows: pd.DataFrame) -> str:
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def _shown(value: object) -> str:
+def _kind(cells: pd.Series) -> str:
+    """The class of a column: numbers, words of several lines, or neither."""
+    if pd.api.types.is_numeric_dtype(cells):
+        return ' class="n"'
+    return ' class="w"' if cells.astype(str).str.len().max() > LONG else ""
+
+
+def _heading(name: str) -> str:
+    return HEADINGS.get(name, name.replace("_", " "))
+
+
+def _shown(value: object, form: str | None) -> str:
     if isinstance(value, pd.Timestamp):
         return value.strftime("%a %d %b %H:%M")
     if isinstance(value, float):
-        return f"{value:,.2f}"
-    return f"{value:,}" if isinstance(value, int) else str(value)
+        return "" if np.isnan(value) else (form or "{:,.2f}").format(value)
+    return (form or "{:,}").format(value) if isinstance(value, int) else str(value)
 
 
 def _card(figure: str, label: str) -> str:
@@ -95,29 +120,33 @@ def _lead(decision: Decision, workspace: Workspace) -> str:
     plan, reactive = decision.solution.predicted, decision.solution.reactive
     bound = decision.committed.money
     beside = f", beside {bound:,.0f} confirmed before" if bound else ""
+    money = (
+        f"{plan.prealloc_value:,.0f} of the {workspace.working_capital:,.0f} "
+        f"that may be committed{beside}."
+    )
+    if np.isnan(plan.mean_minutes) or np.isnan(reactive.mean_minutes):
+        return f"No order that anybody can serve is expected. The plan takes {money}"
     return (
         f"With this plan an order is expected to be delivered in {plan.mean_minutes:.1f} minutes "
         f"instead of {reactive.mean_minutes:.1f}, and {plan.on_time_share:.0%} instead of "
         f"{reactive.on_time_share:.0%} of orders within {workspace.target_minutes:g} minutes, "
-        f"for {plan.prealloc_value:,.0f} of the {workspace.working_capital:,.0f} "
-        f"that may be committed{beside}. {decision.solution.status.capitalize()}."
+        f"for {money} {decision.solution.status.capitalize()}."
     )
 
 
 def _cards(decision: Decision) -> str:
+    """The figures at a glance; those of orders only where some are expected."""
     plan, reactive = decision.solution.predicted, decision.solution.reactive
     lines = decision.lines
-    return "".join(
-        [
-            _card(
-                f"{plan.mean_minutes:.1f} min",
-                f"mean delivery, {reactive.mean_minutes:.1f} on demand",
-            ),
-            _card(f"{plan.on_time_share:.0%}", f"on time, {reactive.on_time_share:.0%} on demand"),
-            _card(f"{plan.spend:,.0f}", f"expected spend, {reactive.spend:,.0f} on demand"),
-            _card(f"{len(lines):,}", f"lines at {lines['supplier_id'].nunique()} suppliers"),
-        ]
-    )
+    cards = [
+        (f"{plan.mean_minutes:.1f} min", f"mean delivery, {reactive.mean_minutes:.1f} on demand"),
+        (f"{plan.on_time_share:.0%}", f"on time, {reactive.on_time_share:.0%} on demand"),
+        (f"{plan.spend:,.0f}", f"expected spend, {reactive.spend:,.0f} on demand"),
+        (f"{len(lines):,}", f"lines at {lines['supplier_id'].nunique()} suppliers"),
+    ]
+    if np.isnan(plan.mean_minutes) or np.isnan(reactive.mean_minutes):
+        cards = cards[2:]
+    return "".join(_card(figure, label) for figure, label in cards)
 
 
 def _figures(decision: Decision, workspace: Workspace) -> str:
@@ -147,8 +176,8 @@ def _helps(decision: Decision, workspace: Workspace) -> str:
     rows = pd.DataFrame(
         {
             "what if": helps.prices["words"].str.split(" would ").str[0],
-            "seconds spared an order": (60 * helps.prices["minutes_saved"]).round(1),
-            "on time, points": (100 * helps.prices["on_time_gain"]).round(2),
+            "seconds spared an order": 60 * helps.prices["minutes_saved"],
+            "on time, points": 100 * helps.prices["on_time_gain"],
             "change of spend": helps.prices["spend_change"].round().astype("int64"),
         }
     )
@@ -171,7 +200,7 @@ def _lines(decision: Decision) -> pd.DataFrame:
             "available_from": lines["available_from"],
             "units": lines["units"],
             "amount": lines["units"] * lines["unit_cost"],
-            "minutes per 1,000": lines["minutes_per_1000"].round(1),
+            "minutes per 1,000": lines["minutes_per_1000"],
             "next best": lines["next_supplier_id"].fillna("none"),
             "reason": lines["reason"],
         }
@@ -220,13 +249,11 @@ def _cleaning(decision: Decision) -> str:
     if changes is None or changes.empty:
         return ""
     counts = changes["kind"].value_counts().sort_index()
-    told = ", ".join(f"{count} {str(kind).replace('_', ' ')}" for kind, count in counts.items())
+    told = ", ".join(f"{str(kind).replace('_', ' ')} ({count})" for kind, count in counts.items())
     latest = changes.sort_values("starts_at", ascending=False, kind="stable").head(TOP)
     shown = latest.assign(
-        **{
-            name: latest[name].astype(object).where(latest[name].notna(), "")
-            for name in ("units_before", "units_after")
-        }
+        product_id=latest["product_id"].replace("", "every product"),
+        kind=latest["kind"].str.replace("_", " "),
     )
     return (
         "<h2>What was left out of the history</h2>"

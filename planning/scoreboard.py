@@ -35,8 +35,8 @@ FILES = ("leaderboard.csv", "windows.csv", "reliability.csv", "levels.csv", "lea
 
 SECTIONS = {
     "accuracy": "How far off. Less is better.",
-    "calibration": "Whether distributions mean what they say: 80 % should lie inside the 80 % "
-    "interval and 1 % above q0.99.",
+    "calibration": "Whether distributions mean what they say: 80% should lie inside the 80% "
+    "interval and 1% above q0.99.",
     "peaks": "Whether the right hours, windows and heights were told. Shares: more is better; "
     "errors and scores: less is better.",
     "aggregates": "Sums and maxima from the joint paths, and from the same draws made independent: "

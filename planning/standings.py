@@ -27,7 +27,7 @@ FILES = (
 SHOWN = {  # column -> heading, how a cell is written
     "mean_minutes": ("minutes", "{:.2f}"),
     "p50_minutes": ("median", "{:.2f}"),
-    "p95_minutes": ("95 % in", "{:.1f}"),
+    "p95_minutes": ("95% in", "{:.1f}"),
     "on_time_share": ("on time", "{:.1%}"),
     "instant_share": ("at once", "{:.1%}"),
     "spend": ("spend", "{:,.0f}"),
@@ -126,11 +126,29 @@ def save(found: Evaluation, out: Path, told: str) -> list[Path]:
 
 
 def page(found: Evaluation, told: str) -> str:
-    """One self-contained page: the table and its figures."""
-    figures = [daily_figure(found.by_day(), NAMES), reachable_figure(found.policies(), NAMES)]
+    """One self-contained page: what the plan would have won, the figures, the table."""
     days = f"{found.midnights[0]:%Y-%m-%d %H:%M} to {found.midnights[-1]:%Y-%m-%d %H:%M}"
     return pages.page(
         "Policies on past days",
         f"Real orders of {days}, served under each policy by the fulfilment rules.",
-        [f"<pre>{escape(told)}</pre>", *figures],
+        [
+            f'<p class="lead">{escape(_lead(found))}</p>',
+            daily_figure(found.by_day(), NAMES),
+            reachable_figure(found.policies(), NAMES),
+            f"<h2>In figures</h2><pre>{escape(told)}</pre>",
+        ],
+    )
+
+
+def _lead(found: Evaluation) -> str:
+    table = found.policies().set_index("policy")
+    plan, reactive = table.loc["plan"], table.loc["none"]
+    if np.isnan(plan["mean_minutes"]) or np.isnan(reactive["mean_minutes"]):
+        return "No order of these days could be served."
+    won = plan["share_of_reachable"]
+    beside = f" That is {won:.0%} of what perfect foresight wins." if np.isfinite(won) else ""
+    return (
+        f"With the plan an order would have been delivered in {plan['mean_minutes']:.1f} minutes "
+        f"instead of {reactive['mean_minutes']:.1f}, and {plan['on_time_share']:.0%} instead of "
+        f"{reactive['on_time_share']:.0%} of orders on time.{beside}"
     )

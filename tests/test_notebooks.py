@@ -1,6 +1,7 @@
 """The notebooks run from top to bottom on a fresh market, and hold nothing but the story."""
 
 import ast
+import shutil
 from pathlib import Path
 
 import nbformat
@@ -8,11 +9,11 @@ import pytest
 from nbclient import NotebookClient
 from nbconvert import HTMLExporter
 
-from planning.commands import FIGURES
 from planning.market import make_market
 
 FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+OWN = "02-plan-and-delivery-time.ipynb"  # run on a workspace that is no sample market
 FIGURE = "application/vnd.plotly.v1+json"
 SECONDS = 300  # for a cell, on a busy machine
 NO_PROSE = (
@@ -41,15 +42,40 @@ def workspace(tmp_path_factory):
 def kernel_environment(workspace, tmp_path, monkeypatch):
     """A kernel that sees the market and nothing of the user's own settings."""
     monkeypatch.setenv("PEAKAHEAD_WORKSPACE", str(workspace))
-    monkeypatch.setenv("PLOTLY_RENDERER", FIGURES)
+    monkeypatch.delenv("PLOTLY_RENDERER", raising=False)
     monkeypatch.setenv("OMP_WAIT_POLICY", "PASSIVE")
     monkeypatch.setenv("JUPYTER_CONFIG_DIR", str(tmp_path / "jupyter"))
     monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path / "jupyter-data"))
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
 
 
+@pytest.fixture
+def own(workspace, tmp_path):
+    """The market's tables alone, as those of somebody's own shop: nothing says what came after."""
+    root = Path(shutil.copytree(workspace, tmp_path / "own"))
+    for name in ("market.json", "future.parquet"):
+        (root / name).unlink()
+    return root
+
+
+def executed(path):
+    notebook = nbformat.read(path, as_version=4)
+    NotebookClient(
+        notebook, timeout=SECONDS, resources={"metadata": {"path": str(FOLDER)}}
+    ).execute()
+    return notebook
+
+
 def test_there_are_notebooks():
     assert len(NOTEBOOKS) >= 2
+
+
+@per_notebook
+def test_a_notebook_rounds_as_the_job_does(path):
+    """The first thing it does is what the command does first, before numpy is imported."""
+    first = ast.parse(code_cells(nbformat.read(path, as_version=4))[0].source).body
+    assert ast.unparse(first[0]) == "from planning.cli import same_arithmetic"
+    assert ast.unparse(first[1]) == "same_arithmetic()"
 
 
 @per_notebook
@@ -72,12 +98,10 @@ def test_a_notebook_defines_nothing_and_loops_nowhere(path):
 
 
 @per_notebook
-def test_a_notebook_runs_and_shows_figures(path, kernel_environment):
-    notebook = nbformat.read(path, as_version=4)
-    client = NotebookClient(
-        notebook, timeout=SECONDS, resources={"metadata": {"path": str(FOLDER)}}
-    )
-    client.execute()
+def test_a_notebook_runs_and_shows_figures(path, kernel_environment, own, monkeypatch):
+    if path.name == OWN:
+        monkeypatch.setenv("PEAKAHEAD_WORKSPACE", str(own))
+    notebook = executed(path)
     outputs = [output for cell in code_cells(notebook) for output in cell.outputs]
     printed = [output.text for output in outputs if output.output_type == "stream"]
     assert not printed, "a warning, or a figure that was printed instead of shown"

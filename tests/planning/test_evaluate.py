@@ -146,6 +146,7 @@ def test_where_nothing_is_reachable_there_is_no_share(found):
     said = standings.as_json(idle)
     assert {row["share_of_reachable"] for row in said["policies"].values()} == {None}
     assert "–" in standings.words(idle, 5)
+    assert "of what perfect foresight wins" not in standings.page(idle, "")
 
 
 # What is carried from day to day
@@ -251,6 +252,14 @@ def test_one_file_holds_the_policies_or_the_figures(found, tmp_path, name):
     text = (tmp_path / name).read_text(encoding="utf-8")
     assert ("perfect foresight" if name.endswith("html") else "share_of_reachable") in text
     assert standings.page(found, told) == standings.page(found, told)
+
+
+def test_the_page_opens_with_a_sentence_and_ends_with_the_table(found):
+    page = standings.page(found, "the table")
+    plan = found.policies().set_index("policy").loc["plan"]
+    lead = f"With the plan an order would have been delivered in {plan['mean_minutes']:.1f} minutes"
+    assert page.index(lead) < page.index("Plotly.newPlot") < page.index("<pre>the table</pre>")
+    assert f"That is {plan['share_of_reachable']:.0%} of what perfect foresight wins." in page
 
 
 def test_the_words_name_every_policy_and_segment(found):

@@ -379,7 +379,7 @@ def test_each_line_says_why():
     market = a_market(channels=np.array([3]))
     solution = solve(market, [jam(n) for n in range(4)], limits(2000), AIMS, seed=0)
     assert len(solution.reasons) == len(solution.plan) > 0
-    assert "covers Mon 10:00–11:00 peak, 100 % likely above s0's spot capacity" in " ".join(
+    assert "covers Mon 10:00–11:00 peak, 100% likely above s0's spot capacity" in " ".join(
         solution.reasons
     )
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
 import pandas as pd
+import plotly.io as pio
 import pytest
 
 from planning.plots import (
+    HOUSE,
+    KEPT,
     delivery_figure,
     demand_figure,
     frontier_figure,
+    keep_figures,
     money_figure,
     queue_figure,
 )
@@ -85,6 +90,83 @@ def test_the_page_tells_what_would_help(decided, sample):
     text = " ".join(read.text.split())
     assert "Another <b>thing</b>." in text
     assert decision.sensitivity.prices["words"].iloc[0].split(" would ")[0] in text
+
+
+def test_where_no_order_is_expected_the_page_says_so_in_a_sentence(decided, sample):
+    inputs, decision = decided
+    nothing = replace(decision.solution.predicted, mean_minutes=np.nan, on_time_share=1.0)
+    solution = replace(decision.solution, predicted=nothing, reactive=nothing)
+    text = " ".join(_Page(_page(inputs, replace(decision, solution=solution), sample)).text.split())
+    assert "No order that anybody can serve is expected." in text
+    assert "nan" not in text
+    assert "mean delivery" not in text
+
+
+def test_headings_are_words_and_a_chance_is_a_percentage(decided, sample):
+    inputs, decision = decided
+    chance = decision.demand.peaks.assign(probability=0.625)
+    demand = replace(decision.demand, peaks=chance)
+    read = _Page(_page(inputs, replace(decision, demand=demand), sample))
+    for name in ("supplier id", "first order by", "after as-of", "expected units"):
+        assert name in read.text
+    for name in ("supplier_id", "order_first", "after_as_of", "fake_orders"):
+        assert name not in read.text
+    assert ("62%" in read.text) == bool(len(chance))
+    assert not re.search(r"\d %", read.text)
+
+
+def test_demand_is_shown_without_fake_orders_and_says_where_they_were(decided):
+    _, decision = decided
+    panel, forecast = decision.demand.panel, decision.demand.forecast
+    marks = pd.DataFrame(
+        {
+            "kind": "fake_orders",
+            "product_id": panel.ids[:1],
+            "ds": panel.ds[-3:-2],
+            "units": [panel.y[0, -3] / 2],
+        }
+    )
+    plain, marked = (
+        demand_figure(replace(panel, marks=given), forecast).data for given in (None, marks)
+    )
+    assert "left out: fake orders" not in [trace.name for trace in plain]
+    fakes = next(trace for trace in marked if trace.name == "left out: fake orders")
+    assert list(fakes.x) == list(panel.ds[-3:-2])
+    assert fakes.customdata == pytest.approx([panel.y[0, -3] / 2])
+    fall = np.asarray(plain[0].y, dtype=float) - np.asarray(marked[0].y, dtype=float)
+    assert fall[-3] == pytest.approx(panel.y[0, -3] / 2)
+    assert not np.delete(fall, -3).any()
+
+
+def test_the_line_has_a_gap_where_nothing_was_observed(decided):
+    _, decision = decided
+    panel, forecast = decision.demand.panel, decision.demand.forecast
+    gap = pd.DataFrame(
+        {
+            "product_id": [""],
+            "starts_at": panel.ds[[-9]],
+            "ends_at": panel.ds[[-7]],
+            "kind": "gap",
+            "units_after": [np.nan],
+        }
+    )
+    shown = demand_figure(replace(panel, marks=None), replace(forecast, cleaning=gap)).data[0].y
+    assert list(np.flatnonzero(np.isnan(shown)) - len(shown)) == [-9, -8]
+
+
+@pytest.mark.parametrize("given", [None, "png"])
+def test_figures_stay_in_a_notebook_unless_somebody_has_set_how(given, monkeypatch):
+    monkeypatch.delenv("PLOTLY_RENDERER", raising=False)
+    if given is not None:
+        monkeypatch.setenv("PLOTLY_RENDERER", given)
+    before = pio.renderers.default, pio.templates.default
+    try:
+        pio.renderers.default = "json"
+        keep_figures()
+        assert pio.renderers.default == (KEPT if given is None else "json")
+        assert pio.templates.default == HOUSE
+    finally:
+        pio.renderers.default, pio.templates.default = before
 
 
 def test_the_frontier_figure_shows_every_point(decided):

@@ -1,0 +1,62 @@
+"""The advice names what its table shows to help most, in the same order."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from planning.advice import NAMED, effect, jam_advice
+from planning.expectation import Expectation
+
+SUPPLIERS = np.array(["S01", "S02", "S03", "S04"], dtype=object)
+
+
+def prices(*rows: tuple[str, str, float]) -> pd.DataFrame:
+    frame = pd.DataFrame(rows, columns=["what", "supplier_id", "minutes_saved"])
+    words = frame["what"] + " at " + frame["supplier_id"] + " would help."
+    return frame.assign(words=words).sort_values("minutes_saved", ascending=False)
+
+
+def test_the_most_helpful_terms_come_first_whatever_share_of_the_late_they_have():
+    table = prices(
+        ("channel", "S01", 0.19),
+        ("channel", "S02", 0.22),
+        ("capital", "", 0.4),
+        ("lead_time", "S03", 0.2),
+        ("channel", "S04", 0.1),
+    )
+    told = jam_advice(np.array([0.14, 0.06, 0.0, 0.13, 0.67]), SUPPLIERS, table)
+    assert [sentence.split(".")[0] for sentence in told[:NAMED]] == [
+        "channel at S02 would help",
+        "lead_time at S03 would help",
+        "channel at S01 would help",
+    ]
+    assert told[0].endswith("6% of late orders are late by the queue at S02.")
+    assert "late by the queue" not in told[1]
+    assert told[NAMED].startswith("67% of late orders are late without a queue")
+
+
+def test_terms_that_change_next_to_nothing_are_not_advised():
+    table = prices(("channel", "S01", 1e-4), ("channel", "S02", np.nan))
+    assert jam_advice(np.array([1.0, 0, 0, 0, 0]), SUPPLIERS, table) == []
+
+
+@pytest.mark.parametrize(
+    ("spend", "told"),
+    [(100.4, "spend the same."), (319.6, "spend 220 higher."), (60, "spend 40 lower.")],
+)
+def test_equal_spend_is_the_same_and_neither_higher_nor_lower(spend, told):
+    base = Expectation(
+        mean_minutes=3.0,
+        on_time_share=0.8,
+        spend=100.0,
+        prealloc_value=0.0,
+        lost_value=0.0,
+        delays=np.zeros(1),
+        on_time=np.zeros(1),
+        by_hour=np.zeros(1),
+    )
+    assert effect("It", base, replace(base, mean_minutes=2.0, spend=spend)).endswith(told)

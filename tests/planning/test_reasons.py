@@ -1,0 +1,31 @@
+"""What a line's reason says, by the chance that its hours jam."""
+
+from __future__ import annotations
+
+import pytest
+
+from planning.reasons import IDLE, LIKELY, PEAK, _sentence
+
+
+@pytest.mark.parametrize(
+    ("jam", "told"),
+    [
+        (1.0, "covers Mon 20:00–21:00 peak, 100% likely above S01's spot capacity; 90.4 orders"),
+        (PEAK, "covers Mon 20:00–21:00 peak, 50% likely above S01's spot capacity; 90.4 orders"),
+        (0.09, "covers Mon 20:00–21:00, when S01's spot channels jam in 9% of futures; 90.4"),
+        (LIKELY, "covers Mon 20:00–21:00, when S01's spot channels jam in 5% of futures; 90.4"),
+        (0.02, "serves 90.4 orders expected Mon 20:00–21:00 at once, 4.2% below the spot price"),
+    ],
+)
+def test_only_hours_that_are_likely_to_jam_are_called_a_peak(jam, told):
+    said = _sentence(jam, "Mon 20:00–21:00", "S01", 90.4, 0.042)
+    assert said.startswith(told)
+    assert ("peak" in said) == (jam >= PEAK)
+
+
+def test_a_line_dearer_than_spot_says_so():
+    assert _sentence(0.0, "Mon 06:00–07:00", "S01", 6, -0.02).endswith("2.0% above the spot price")
+
+
+def test_a_line_that_nobody_needs_says_so():
+    assert _sentence(1.0, "Mon 06:00–07:00", "", 6, 0.1) == IDLE
