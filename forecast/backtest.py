@@ -79,9 +79,10 @@ def score_members(
 ) -> Scores:
     """Score each member alone, and the blend of them, from each cutoff of `plan`.
 
-    Each window forecasts from the panel cut at its cutoff, so nothing later is known. `members`
-    None = those that `forecast` blends by itself. A member that fails costs its own row, not the
-    board. `seconds` is the time of one forecast, its training and calibration in it. What the other
+    Each window forecasts from the panel cut at its cutoff. Of what came later it knows only which
+    orders before it the whole log shows to be fake or jammed (`Panel.marks`). `members` None =
+    those that `forecast` blends by itself. A member that fails costs its own row, not the board.
+    `seconds` is the time of one forecast, its training and calibration in it. What the other
     arguments are, see `forecast`.
     """
     names = list(pick(members))
@@ -131,7 +132,7 @@ def leaderboard(panel: Panel, plan: Backtest, **known: Unpack[Known]) -> pd.Data
 
 
 def head(panel: Panel, cutoff: int) -> Panel:
-    """The panel's first `cutoff` buckets."""
+    """The panel's first `cutoff` buckets, with the marks that the whole log put on them."""
     orders = None if panel.orders is None else panel.orders[:, :cutoff]
     return replace(panel, ds=panel.ds[:cutoff], y=panel.y[:, :cutoff], orders=orders)
 

@@ -14,6 +14,7 @@ from forecast.effects import learn_effects
 from forecast.features import Task
 from forecast.metrics import crps, mase_scale
 from forecast.models import Model, Prediction
+from forecast.shifts import level_starts
 
 _RATES = (0.05, 0.5, 5.0)  # orders a bucket that part the segments
 _DENSE = 2  # first segment whose quantiles are calibrated; pools of rare counts are as they are
@@ -71,27 +72,21 @@ def segments(task: Task) -> Array:
 def holdout(task: Task) -> Task | None:
     """The task from earlier origins and some of its series; None when the past is too short.
 
-    Its effects and categories' levels are learned before the first of these origins: with those
-    that have seen the days to come, members would look better than they are.
+    Its effects, present levels and categories' levels are learned before the first of these
+    origins: with those that have seen the days to come, members would look better than they are.
+    Cleaning, usual orders and borrowed pasts stay those of the whole history.
     """
-    n, length = task.y.shape
-    clock = task.clock
-    wanted = 3 if n >= 50 else 6 if n >= 5 else 10
-    day = clock.day
-    stride = max(-(-task.horizon // day) - (2 if n < 50 else 0), 1) * day
-    if n >= 50 and clock.week > 1 and stride % (7 * day) == 0:
-        stride += day
-    least = max(4 * task.horizon, 3 * day * clock.week, length // 2)
-    origins = [length - task.horizon - k * stride for k in range(wanted)]
-    origins = sorted(o for o in origins if o >= min(least, length - task.horizon))
-    if not origins or origins[0] < max(2 * day, task.horizon):
+    origins = _origins(task)
+    if not origins:
         return None
+    clock, first = task.clock, origins[0]
     rows = task.rows
     if len(rows) > _MOST_ROWS:
         by_size = rows[np.argsort(-np.nansum(task.y[rows], axis=1), kind="stable")]
         rows = np.sort(by_size[:: -(-len(rows) // _MOST_ROWS)])
+    before = task.y[:, :first]
     effects = learn_effects(
-        task.y[:, : origins[0]],
+        before,
         clock=clock,
         days=task.days,
         events=task.events,
@@ -104,7 +99,7 @@ def holdout(task: Task) -> Task | None:
         effects=effects,
         category=task.category,
         lump=task.lump,
-        first=origins[0],
+        first=first,
         horizon=task.horizon,
     )
     return replace(
@@ -114,7 +109,24 @@ def holdout(task: Task) -> Task | None:
         effort=_EFFORT,
         effects=effects,
         category_levels=levels,
+        level_start=level_starts(
+            effects.calm(before), clock, calendar=effects.calendar[task.category]
+        ),
     )
+
+
+def _origins(task: Task) -> list[int]:
+    """Earlier origins, ascending; none when the past is too short."""
+    n, length = task.y.shape
+    day, week = task.clock.day, task.clock.week
+    wanted = 3 if n >= 50 else 6 if n >= 5 else 10
+    stride = max(-(-task.horizon // day) - (2 if n < 50 else 0), 1) * day
+    if n >= 50 and week > 1 and stride % (7 * day) == 0:
+        stride += day
+    least = max(4 * task.horizon, 3 * day * week, length // 2)
+    origins = [length - task.horizon - k * stride for k in range(wanted)]
+    origins = sorted(o for o in origins if o >= min(least, length - task.horizon))
+    return origins if origins and origins[0] >= max(2 * day, task.horizon) else []
 
 
 def learn(task: Task, models: dict[str, Model]) -> Blend:

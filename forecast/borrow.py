@@ -48,13 +48,13 @@ class _Donation:
     told: Array  # [n] str
 
 
-def fulfilment_of(ids: Array, products: pd.DataFrame | None) -> Array:
-    """int [N] code of each product's way of fulfilment; all 0 where none is told."""
-    if products is None or "fulfilment" not in products:
+def codes_of(ids: Array, products: pd.DataFrame | None, column: str) -> Array:
+    """int [N] code of what a column of text tells of each product; all 0 where there is none."""
+    if products is None or column not in products:
         return np.zeros(len(ids), dtype=int)
-    told = products.set_index(products["product_id"].astype(str))["fulfilment"]
-    told = told.reindex([str(i) for i in ids]).fillna("").astype(str)
-    return np.asarray(pd.factorize(told, sort=True)[0])
+    told = products.set_index(products["product_id"].astype(str))[column]
+    mine = told.reindex([str(i) for i in ids]).astype(object).fillna("").astype(str)
+    return np.asarray(pd.factorize(mine, sort=True)[0])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -37,6 +37,11 @@ class Clock:
         found = self.table[np.clip(date, 0, None), self.slot[at]]
         return np.where(date >= 0, found, -1)
 
+    def days(self, length: int) -> tuple[Array, Array]:
+        """First bucket of each date among the first `length` buckets, and how many it has there."""
+        starts = np.flatnonzero(np.diff(self.date[:length], prepend=-1))
+        return starts, np.diff(np.append(starts, length))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Events:
@@ -88,8 +93,8 @@ def clock_of(panel: Panel, horizon: int, *, season: int | None, days: Days | Non
     length = len(ds)
     hours = float("nan")
     season = season or panel.season
-    if isinstance(ds, pd.DatetimeIndex):
-        hours = (ds[1] - ds[0]) / pd.Timedelta("1h")
+    if isinstance(ds, pd.DatetimeIndex) and panel.width is not None:
+        hours = panel.width / pd.Timedelta("1h")
         if follows_days(panel, season):
             return _wall_clock(ds, round(24 / hours), hours, days)
         season = season or {24.0: 7, 168.0: 52}.get(hours, 12 if hours > 600 else 1)
@@ -110,12 +115,8 @@ def clock_of(panel: Panel, horizon: int, *, season: int | None, days: Days | Non
 
 def follows_days(panel: Panel, season: int | None) -> bool:
     """Whether the buckets part local days evenly and the season is no other than day or week."""
-    if not isinstance(panel.ds, pd.DatetimeIndex):
-        return False
-    hours = (panel.future(1)[0] - panel.ds[-1]) / pd.Timedelta("1h")
-    per_day = 24 / hours
-    even = hours < 24 and per_day == int(per_day)
-    return even and (season or panel.season) in (None, per_day, 7 * per_day)
+    day = panel.per_day
+    return day is not None and day > 1 and (season or panel.season) in (None, day, 7 * day)
 
 
 def _wall_clock(ds: pd.DatetimeIndex, day: int, hours: float, days: Days | None) -> Clock:
@@ -178,12 +179,14 @@ def days_of(
     if not isinstance(ds, pd.DatetimeIndex) or not follows_days(panel, season):
         return no_days(len(ds))
     dates = _local_dates(ds)
-    holidays = [] if events is None else _day_holidays(panel, horizon, events)[1]
+    holidays = [] if events is None else _day_holidays(panel, horizon, events, season)[1]
     told = np.any([np.zeros(len(dates), dtype=bool), *holidays], axis=0)
     return days_on(dates, country=country, told=told)
 
 
-def _day_holidays(panel: Panel, horizon: int, events: pd.DataFrame) -> tuple[Array, list[Array]]:
+def _day_holidays(
+    panel: Panel, horizon: int, events: pd.DataFrame, season: int | None
+) -> tuple[Array, list[Array]]:
     """bool [E]: events that are days of the calendar, and of each of these its days, bool [D].
 
     A holiday for everyone that holds the noon of a local day; any other is an event of its hours.
@@ -191,7 +194,7 @@ def _day_holidays(panel: Panel, horizon: int, events: pd.DataFrame) -> tuple[Arr
     ds = panel.ds.append(panel.future(horizon))
     is_day = np.zeros(len(events), dtype=bool)
     found = []
-    if isinstance(ds, pd.DatetimeIndex) and follows_days(panel, None):
+    if isinstance(ds, pd.DatetimeIndex) and follows_days(panel, season):
         dates = _local_dates(ds)
         for i in np.flatnonzero((events["kind"] == _HOLIDAY).to_numpy(dtype=bool)):
             days = _noons(events.iloc[i].to_dict(), dates, ds)
@@ -225,14 +228,17 @@ def events_of(
     horizon: int,
     events: pd.DataFrame | None,
     products: pd.DataFrame | None,
+    *,
+    season: int | None = None,
 ) -> Events:
     """Promotions, releases (whatever is no outage and no day of the calendar) in the buckets.
 
-    A holiday of one product or category, or of some hours only, is an event like these.
+    A holiday of one product or category, or of some hours only, is an event like these; any is
+    where the `season` leaves no days.
     """
     found = []
     if events is not None:
-        others = events[~_day_holidays(panel, horizon, events)[0]]
+        others = events[~_day_holidays(panel, horizon, events, season)[0]]
         found = _spans(panel, horizon, others, products)
     found = [span for span in found if span.kind != _OUTAGE]
     often = Counter((span.kind, span.name) for span in found)
@@ -276,10 +282,10 @@ class _Span(NamedTuple):
 def _spans(
     panel: Panel, horizon: int, events: pd.DataFrame, products: pd.DataFrame | None
 ) -> list[_Span]:
-    if not isinstance(panel.ds, pd.DatetimeIndex) or events.empty:
+    if not isinstance(panel.ds, pd.DatetimeIndex) or panel.width is None or events.empty:
         return []
     ds = cast("pd.DatetimeIndex", panel.ds.append(panel.future(max(horizon, 1))))
-    step = (ds[1] - ds[0]) // pd.Timedelta("1us")
+    step = panel.width // pd.Timedelta("1us")
     origin = ds[0]
     starts = (_stamps(events["starts_at"], ds) - origin) // pd.Timedelta("1us")
     ends = (_stamps(events["ends_at"], ds) - origin) // pd.Timedelta("1us")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from forecast.demand import Array
+from forecast.levels import level_index
 
 _LEAST = 60  # observations that a stretch needs
 _DOUBT = 30.0  # days of hold-out that weigh as much as the belief that no stretch is needed
@@ -27,13 +28,8 @@ class Calibration:
 
     def apply(self, quantiles: Array, levels: Array) -> Array:
         """[N, H, Q] stretched; sorted along Q."""
-        centre = quantiles[..., middle(levels)][..., None]
+        centre = quantiles[..., level_index(levels, 0.5)][..., None]
         return np.sort(centre + (quantiles - centre) * self.factors[self.part][None], axis=2)
-
-
-def middle(levels: Array) -> int:
-    """Where the median stands among the levels."""
-    return int(np.argmin(np.abs(levels - 0.5)))
 
 
 def neutral(part: Array, levels: Array) -> Calibration:
@@ -69,7 +65,7 @@ def calibrate(
     days = 2 * len(origins) * min(series, 20.0) ** 0.5
     trust = days / (days + _DOUBT)
     weight = np.broadcast_to((_FADE**age)[:, None], actual.shape)
-    centre = quantiles[..., middle(levels)]
+    centre = quantiles[..., level_index(levels, 0.5)]
     error = actual - centre
     moved = np.full(found.factors.shape, np.nan)  # logarithms
     for p in range(len(moved)):
@@ -77,7 +73,7 @@ def calibrate(
         for k, level in enumerate(levels):
             distance = quantiles[:, at, k] - centre[:, at]
             usable = np.isfinite(error[:, at]) & (np.abs(distance) > 1e-9)
-            if k == middle(levels) or usable.sum() < _LEAST:
+            if k == level_index(levels, 0.5) or usable.sum() < _LEAST:
                 continue
             score = error[:, at][usable] / distance[usable]
             share = max(level, 1 - level)
@@ -106,7 +102,7 @@ def _with_tail(
     if abs(levels[start] - _TAIL) > 1e-9:
         return found
     moved = found.apply(quantiles, levels)
-    centre = moved[..., middle(levels)]
+    centre = moved[..., level_index(levels, 0.5)]
     width = moved[..., start] - centre
     usable = np.isfinite(actual) & (width > 1e-9)
     score = (actual - centre)[usable] / width[usable]

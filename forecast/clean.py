@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -230,9 +229,9 @@ def shifted(panel: Panel, y: Array, first: Array, *, days: int = 14) -> pd.DataF
     `days` are looked at on either side at most.
     """
     rows = np.flatnonzero((first > 0) & (first < y.shape[1]))
-    if not len(rows) or not isinstance(panel.ds, pd.DatetimeIndex):
+    if not len(rows) or panel.width is None:
         return _changes(panel, {})
-    day = pd.Timedelta("1D") / (panel.future(1)[0] - panel.ds[-1])
+    day = pd.Timedelta("1D") / panel.width
     reach, bucket = round(days * day), np.arange(y.shape[1])
     away = bucket - first[rows, None]
     seen = np.isfinite(y[rows])
@@ -340,7 +339,7 @@ def pauses(panel: Panel, products: pd.DataFrame | None) -> tuple[Array, Array, A
     sold = (np.nan_to_num(orders[rows]) > 0) & before
     start = orders.shape[1] - np.argmax(sold[:, ::-1], axis=1)
     silent = np.minimum(stop, orders.shape[1]) - start
-    real = sold.any(axis=1) & (silent * _step(panel) >= _PAUSE)
+    real = sold.any(axis=1) & (silent * panel.width >= _PAUSE)
     return rows[real], start[real], stop[real]
 
 
@@ -351,11 +350,8 @@ def _told_launch(panel: Panel, products: pd.DataFrame | None) -> Array:
         return none
     ids = [str(i) for i in panel.ids]
     told = products.set_index(products["product_id"].astype(str))["launched_at"].reindex(ids)
-    if not isinstance(panel.ds, pd.DatetimeIndex) or told.isna().all():
+    width = panel.width
+    if not isinstance(panel.ds, pd.DatetimeIndex) or width is None or told.isna().all():
         return none
     stamps = pd.DatetimeIndex(pd.to_datetime(told, utc=panel.ds.tz is not None))
-    return np.asarray((stamps - panel.ds[0]) / _step(panel), dtype=float)
-
-
-def _step(panel: Panel) -> pd.Timedelta:
-    return cast("pd.Timedelta", panel.future(1)[0] - panel.ds[-1])
+    return np.asarray((stamps - panel.ds[0]) / width, dtype=float)

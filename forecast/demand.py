@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -17,6 +19,7 @@ Array = npt.NDArray[Any]
 
 MAX_HISTORY = pd.Timedelta(days=400)
 MAX_CELLS = 100_000_000  # products × buckets: 400 MB an array
+MAX_UNITS = 1e18  # of a bucket, on either side of 0: squares of more are beyond float32
 _EMPTY_LOG = pd.Timedelta(days=7)
 
 
@@ -37,12 +40,30 @@ class Panel:
     shift: Array | None = None  # [N] buckets that a series was moved later to end with the others
     # What the order log shows of single buckets: kind (`fake_orders` or `jam`), product_id, ds,
     # burst, units, orders (those that are fake), note. Rows of other buckets than `ds` are ignored.
+    # All are judged by the whole log up to `as_of`: early ones know what came later.
     marks: pd.DataFrame | None = None
 
     @property
     def whole(self) -> bool:
         """Whether all that was observed are whole numbers."""
         return not bool((self.y % 1 > 0).any())
+
+    @property
+    def width(self) -> pd.Timedelta | None:
+        """Usual length of a bucket; None where the index is no time.
+
+        A local day on which clocks change has 23 or 25 hours and is not usual.
+        """
+        if not isinstance(self.ds, pd.DatetimeIndex):
+            return None
+        starts = cast("pd.DatetimeIndex", self.future(8))
+        return pd.Timedelta(int(np.median(np.diff(starts.asi8))), unit="us")
+
+    @property
+    def per_day(self) -> int | None:
+        """Buckets of a full day; None where they don't part it evenly."""
+        day, width = pd.Timedelta("1D"), self.width
+        return day // width if width is not None and day % width == pd.Timedelta(0) else None
 
     def counted(self) -> Panel:
         """The same panel with orders instead of units as what is asked for.
@@ -123,8 +144,8 @@ def panel_of_orders(
         counts[:, unseen] = np.nan
     starts = end - width * np.arange(n_buckets, 0, -1)
     ds = pd.DatetimeIndex(starts.astype("M8[us]"), tz="UTC").tz_convert(tz)
-    marks = _marks(cells, fake, ids, ds, most)
-    return Panel(ids=ids, ds=ds, y=y, orders=counts, freq=freq, marks=marks)
+    panel = Panel(ids=ids, ds=ds, y=y, orders=counts, freq=freq)
+    return replace(panel, marks=_marks(cells, fake, panel, most))
 
 
 def panel_of_series(frame: pd.DataFrame, *, freq: str, season: int | None = None) -> Panel:
@@ -133,6 +154,12 @@ def panel_of_series(frame: pd.DataFrame, *, freq: str, season: int | None = None
     Ids keep the order in which they first appear. A series that ends more than one season (a day,
     for timestamps) before the latest is forecast from its own end: it is moved later by `shift`
     buckets, so that all series end together. A shorter lag is missing data.
+
+    Raises
+    ------
+    ValueError
+        When a value is infinite or beyond `MAX_UNITS`, a series has a bucket twice, or `ds` is off
+        the grid, no time and no whole number, or whole numbers that read as dates (20260101).
     """
     missing = {"unique_id", "ds", "y"} - set(frame.columns)
     if missing:
@@ -142,47 +169,77 @@ def panel_of_series(frame: pd.DataFrame, *, freq: str, season: int | None = None
     codes, ids = pd.factorize(frame["unique_id"].astype(str))
     index, step = _regular_index(frame["ds"], freq)
     position = index.get_indexer(pd.Index(frame["ds"]))
-    if (position < 0).any():
-        bad = frame["ds"].iloc[int(np.argmin(position))]
-        raise ValueError(f"ds {bad} is not on the {freq} grid that starts at {index[0]}")
-    n_series, n_buckets = len(ids), len(index)
-    flat = codes.astype(np.int64) * n_buckets + position
-    if len(np.unique(flat)) != len(flat):
-        raise ValueError("some unique_id has the same ds twice; keep one row for each")
-    last = np.full(n_series, -1)
-    np.maximum.at(last, codes, position)
-    lag = n_buckets - 1 - last
-    shift = np.where(lag >= (season or _per_day(index) or 1), lag, 0)
-    y = np.full((n_series, n_buckets), np.nan, dtype=np.float32)
-    y[codes, position + shift[codes]] = frame["y"].to_numpy(dtype=np.float64, na_value=np.nan)
-    if np.isinf(y).any():
-        raise ValueError("y holds infinite values; remove those rows")
-    return Panel(
-        ids=np.asarray(ids, dtype=object),
-        ds=index,
-        y=y,
-        freq=step,
-        season=season,
-        shift=shift if shift.any() else None,
+    grid = (
+        f"is not on the {freq} grid that starts at {index[0]}; move it there or give another freq"
     )
+    _refuse(frame, position < 0, grid)
+    flat = codes.astype(np.int64) * len(index) + position
+    _refuse(frame, pd.Series(flat).duplicated().to_numpy(), "comes twice; keep one row for each")
+    units = frame["y"].to_numpy(dtype=np.float64, na_value=np.nan)
+    _refuse(frame, np.isinf(units), "has an infinite y; correct or remove it", y=units)
+    most = f"is too large; at most {MAX_UNITS:g} either side of 0, so use a larger unit"
+    _refuse(frame, np.abs(units) > MAX_UNITS, most, y=units)
+    y = np.full((len(ids), len(index)), np.nan, dtype=np.float32)
+    panel = Panel(ids=np.asarray(ids, dtype=object), ds=index, y=y, freq=step, season=season)
+    shift = _shifts(panel, codes, position)
+    y[codes, position + shift[codes]] = units
+    return replace(panel, shift=shift if shift.any() else None)
 
 
-def _per_day(index: pd.Index[Any]) -> int | None:
-    if not isinstance(index, pd.DatetimeIndex) or len(index) < 2:
-        return None
-    step = index[1] - index[0]
-    return int(pd.Timedelta("1D") / step) if step < pd.Timedelta("1D") else None
+def _refuse(frame: pd.DataFrame, bad: Array, why: str, *, y: Array | None = None) -> None:
+    """Raise if any of the rows is `bad`; tells the first and how many there are."""
+    if not bad.any():
+        return
+    first, count = int(np.argmax(bad)), int(bad.sum())
+    ds, series = frame["ds"].iloc[first], frame["unique_id"].iloc[first]
+    value = "" if y is None else f", y {y[first]:g},"
+    more = f" ({count:,} such rows)" if count > 1 else ""
+    raise ValueError(f"unique_id {series}, ds {ds}{value} {why}{more}")
+
+
+def _shifts(panel: Panel, codes: Array, position: Array) -> Array:
+    """[N] buckets from a series' last row to the panel's end; 0 where that is missing data."""
+    last = np.full(len(panel.ids), -1)
+    np.maximum.at(last, codes, position)
+    lag = len(panel.ds) - 1 - last
+    day = 1 if panel.width is None else max(pd.Timedelta("1D") // panel.width, 1)
+    return np.where(lag >= (panel.season or day), lag, 0)
 
 
 def _regular_index(ds: pd.Series, freq: str) -> tuple[pd.Index[Any], str]:
     """Every bucket from the first to the last ds, and the step as text."""
     if pd.api.types.is_integer_dtype(ds.dtype):
+        if _are_dates(ds):
+            raise ValueError(
+                f"ds {ds.iloc[0]} is a whole number that reads as a date; write it and the others "
+                f"as dates: {pd.Timestamp(str(ds.iloc[0])).date()}"
+            )
         step = int(freq) if freq.isdigit() else 1
         return pd.Index(np.arange(int(ds.min()), int(ds.max()) + 1, step)), str(step)
     if not pd.api.types.is_datetime64_any_dtype(ds.dtype):
         raise ValueError(f"ds is {ds.dtype}; it must hold timestamps or whole numbers")
     index = pd.date_range(ds.min(), ds.max(), freq=freq)
     return cast("pd.Index[Any]", index.as_unit(ds.dt.unit)), freq
+
+
+def _are_dates(ds: pd.Series) -> bool:
+    """Whether all of some whole numbers read as YYYYMMDD, of the years 1900 to 2100."""
+    if ds.min() < 1900_01_01 or ds.max() > 2100_12_31:
+        return False
+    dates = pd.to_datetime(pd.Series(ds.unique()).astype(str), format="%Y%m%d", errors="coerce")
+    return bool(dates.notna().all())
+
+
+@contextmanager
+def _database() -> Iterator[Any]:
+    """A private DuckDB in memory that spills to the system's temporary folder."""
+    import duckdb
+
+    with (
+        tempfile.TemporaryDirectory(prefix="peakahead-") as spill,
+        duckdb.connect(config={"temp_directory": spill}) as connection,
+    ):
+        yield connection
 
 
 def _grid_start(as_of: pd.Timestamp, tz: str, step: pd.Timedelta) -> tuple[int, int]:
@@ -220,7 +277,7 @@ def _aggregate(
         account = f"case when {text} is not null then hash({text}) & 4503599627370495 end"
     trade = "coalesce(segment <> 'individual', false)" if "segment" in has else "false"
     took = "epoch_us(delivered_at) - epoch_us(ordered_at)" if "delivered_at" in has else "null"
-    with duckdb.connect() as connection:
+    with _database() as connection:
         connection.register("log", orders)
         connection.register("listed", codes)
         connection.execute(
@@ -251,26 +308,25 @@ def _aggregate(
 
 
 def _marks(
-    cells: dict[str, Array], fake: pd.DataFrame, ids: Array, ds: pd.DatetimeIndex, most: int
+    cells: dict[str, Array], fake: pd.DataFrame, panel: Panel, most: int
 ) -> pd.DataFrame | None:
     """Fake orders and jammed cells as one frame; None when there are none.
 
     Buckets count from `most` before the panel's end.
     """
-    step = int(pd.Timedelta("1D") / (ds[1] - ds[0])) if len(ds) > 1 else 24
-    where = jammed(cells, step)
+    where = jammed(cells, panel.per_day or 24)
     jam = pd.DataFrame({name: cells[name][where] for name in ("code", "bucket")})
     jam = jam.assign(kind="jam", burst=0, units=0.0, orders=0.0, note="")
     marks = pd.concat([fake.assign(kind="fake_orders"), jam], ignore_index=True)
-    first = most - len(ds)
+    first = most - len(panel.ds)
     marks = marks[marks["bucket"] >= first]
     if marks.empty:
         return None
     return pd.DataFrame(
         {
             "kind": marks["kind"].to_numpy(dtype=object),
-            "product_id": ids[marks["code"].to_numpy(dtype=int)],
-            "ds": ds[marks["bucket"].to_numpy(dtype=int) - first],
+            "product_id": panel.ids[marks["code"].to_numpy(dtype=int)],
+            "ds": panel.ds[marks["bucket"].to_numpy(dtype=int) - first],
             "burst": marks["burst"].to_numpy(dtype=int),
             "units": marks["units"].to_numpy(dtype=float),
             "orders": marks["orders"].to_numpy(dtype=float),

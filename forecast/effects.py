@@ -34,6 +34,10 @@ class Effects:
         calm = self.calendar[:, dates].astype(np.float32)[category[rows]]
         return calm if self.boost is None else calm * self.boost[rows[:, None], buckets]
 
+    def calm(self, y: Array) -> Array:
+        """[N, T] history of every product freed of announced events."""
+        return y if self.boost is None else y / self.boost[:, : y.shape[1]]
+
 
 def learn_effects(
     y: Array,
@@ -83,15 +87,17 @@ def _busy(events: Events, shape: tuple[int, ...], clock: Clock) -> Array | None:
     return busy
 
 
-def _daily(y: Array, clock: Clock) -> Array:
-    """[N, T] -> [N, D] sums of whole observed days, NaN for the others."""
-    date = clock.date[: y.shape[1]]
-    starts = np.flatnonzero(np.diff(date, prepend=-1))
-    length = np.diff(np.append(starts, y.shape[1]))
+def _whole_days(y: Array, clock: Clock) -> Array:
+    """[N, T] -> [N, D] sums of wholly observed days of the usual length, NaN for the others.
+
+    Stricter than `shifts` is, which scales up what it saw of a day: an effect of a few per cent
+    is looked for here.
+    """
+    starts, length = clock.days(y.shape[1])
     total = np.add.reduceat(y.astype(np.float32), starts, axis=1)
     whole = np.full((len(y), int(clock.date[-1]) + 1), np.nan, dtype=np.float32)
     full = length == clock.day  # a local day of 23 or 25 hours has another sum
-    whole[:, date[starts[full]]] = total[:, full]
+    whole[:, clock.date[starts[full]]] = total[:, full]
     return whole
 
 
@@ -100,7 +106,7 @@ def _calendar(y: Array, clock: Clock, days: Days, category: Array) -> tuple[Arra
     n_groups = int(category.max()) + 1 if len(category) else 1
     weekday_of = np.zeros(n_dates, dtype=int)
     weekday_of[clock.date] = clock.weekday
-    daily = _daily(y, clock)
+    daily = _whole_days(y, clock)
     seen = np.isfinite(daily)
     level = np.where(seen, daily, 0).sum(axis=1) / np.maximum(seen.sum(axis=1), 1)
     pooled = _relative(daily, seen, level, np.zeros(len(y), dtype=int), 1)
@@ -185,6 +191,7 @@ def _relative(daily: Array, seen: Array, level: Array, group: Array, n_groups: i
 
 
 def _running_median(x: Array, width: int) -> Array:
+    """[C, D] median of the observed among the `width` days around; fewer at the ends."""
     half = width // 2
     padded = np.pad(x, ((0, 0), (half, half)), constant_values=np.nan)
     windows = np.lib.stride_tricks.sliding_window_view(padded, width, axis=1)

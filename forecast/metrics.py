@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from forecast.demand import Array
+from forecast.levels import level_index
 
 
 def pinball(actual: Array, quantiles: Array, levels: Array) -> Array:
@@ -56,7 +57,11 @@ def wql(actual: Array, quantiles: Array, levels: Array) -> float:
 
 
 def crps(actual: Array, quantiles: Array, levels: Array) -> Array:
-    """[..., H] continuous ranked probability score, 2∫ pinball dτ by the trapezoid rule."""
+    """[..., H] continuous ranked probability score, 2∫ pinball dτ over τ from 0 to 1.
+
+    Each level stands for the τ nearest to it: up to half-way to its neighbours, as in the trapezoid
+    rule, the outermost down to 0 and up to 1, with their own loss. So the weights sum to 1.
+    """
     loss = 2 * pinball(actual, quantiles, levels)
     weight = np.diff(np.concatenate([[0.0], (levels[1:] + levels[:-1]) / 2, [1.0]]))
     return np.asarray((loss * weight).sum(axis=-1))
@@ -138,14 +143,6 @@ def _ranks(actual: Array, quantiles: Array, levels: Array) -> tuple[Array, Array
     value, bounds = actual[seen][:, None], quantiles[seen]
     edges = np.concatenate([[0.0], levels, [1.0]])
     return edges[(bounds < value).sum(axis=-1)], edges[(bounds <= value).sum(axis=-1) + 1]
-
-
-def level_index(levels: Array, level: float) -> int:
-    """Where `level` stands among the levels."""
-    found = np.flatnonzero(np.isclose(levels, level))
-    if not len(found):
-        raise ValueError(f"level {level} is not among the forecast's levels {list(levels)}")
-    return int(found[0])
 
 
 def mean_of_series(loss: Array, scale: Array) -> float:

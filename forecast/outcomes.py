@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from forecast.borrow import codes_of
 from forecast.calendars import clock_of
 from forecast.clean import observed
 from forecast.demand import Array, Panel
@@ -55,7 +56,7 @@ def outcome_of(
         scale=mase_scale(seen.y, season_length),
         day=day,
         per_hour=per_hour,
-        category=_categories(past.ids, products),
+        category=codes_of(past.ids, products, "category"),
     )
 
 
@@ -74,12 +75,3 @@ def days_of_horizon(past: Panel, horizon: int, *, season: int | None = None) -> 
     block = np.arange(horizon) // clock.day
     whole = max(horizon // clock.day, 1)
     return np.where(block < whole, block, -1), per_hour
-
-
-def _categories(ids: Array, products: pd.DataFrame | None) -> Array:
-    """int [N]; all 0 when no category is told."""
-    if products is None or "category" not in products:
-        return np.zeros(len(ids), dtype=int)
-    told = products.set_index(products["product_id"].astype(str))["category"]
-    mine = told.reindex([str(i) for i in ids]).astype(object).fillna("").astype(str)
-    return np.asarray(pd.factorize(mine, sort=True)[0])

@@ -8,6 +8,7 @@ import pandas as pd
 from forecast import metrics
 from forecast.demand import Array
 from forecast.forecasts import Forecast
+from forecast.levels import level_index
 from forecast.outcomes import Outcome
 from forecast.peaks import median_of, over_windows, path_windows
 from forecast.runs import runs
@@ -29,7 +30,7 @@ def peak_scores(result: Forecast, outcome: Outcome) -> dict[str, float]:
         name = "brier" if kind == "bucket" else f"{kind}_brier"
         found[name] = float(((probability - happened) ** 2).mean()) if len(happened) else np.nan
     for level in (0.95, 0.99):
-        k = metrics.level_index(levels, level)
+        k = level_index(levels, level)
         loss = 2 * metrics.pinball(actual, quantiles[..., k : k + 1], levels[k : k + 1])[..., 0]
         found[f"q{level:g}_loss"] = metrics.mean_of_series(loss, scale)
     above = metrics.threshold_crps(actual, result.paths, outcome.limit[:, None])

@@ -11,6 +11,7 @@ from forecast.calendars import clock_of, days_of, events_of
 from forecast.clean import observed
 from forecast.demand import Array, Panel
 from forecast.forecasts import Forecast
+from forecast.levels import level_index
 from forecast.runs import runs
 
 COLUMNS = [
@@ -98,8 +99,7 @@ def _recent(panel: Panel) -> Array:
 
 def median_of(forecast: Forecast) -> Array:
     """[N, H] the forecast's median."""
-    middle = np.flatnonzero(np.isclose(forecast.levels, 0.5))
-    return np.asarray(forecast.quantiles[:, :, int(middle[0])])
+    return np.asarray(forecast.quantiles[:, :, level_index(forecast.levels, 0.5)])
 
 
 def over_windows(ufunc: np.ufunc, x: Array, row: Array, start: Array, stop: Array) -> Array:

@@ -15,7 +15,7 @@ LASTING = 7  # whole days that the new level must have held
 _BEFORE = 14  # whole days that the old level must have held
 _ROUNDS = 3  # the latest shift is looked for behind earlier ones
 _RECENT = 60  # days searched alone, should the whole past show no shift
-_TREND = 15  # days of the running median
+_TREND_DAYS = 15  # of the running median
 _COMMON = 8  # products, from which a day's fate of all is told apart
 _OUTLYING = 3.0  # standard deviations from the running median, at most
 _LONGEST_MEMORY = 0.9  # first autocorrelation of days, at most
@@ -77,7 +77,7 @@ def _levels(y: Array, clock: Clock, calendar: Array | None) -> tuple[Array, Arra
     z = np.log(np.where(seen, daily, 0) + floor[:, None])
     z = _filled(z, seen)
     z = z - _weekdays(z, seen, weekday_of, clock.week)
-    trend = _running_median(z)
+    trend = _trend(z)
     if len(z) >= _COMMON:
         rest = np.where(seen, z - trend, np.nan)
         some = seen.sum(axis=0) >= _COMMON
@@ -99,10 +99,12 @@ def _usual_sale(y: Array) -> Array:
 
 
 def _daily(y: Array, clock: Clock) -> Array:
-    """[N, D] totals of wholly observed days, NaN for the others."""
-    date = clock.date[: y.shape[1]]
-    starts = np.flatnonzero(np.diff(date, prepend=-1))
-    length = np.diff(np.append(starts, y.shape[1]))
+    """[N, D] totals of days of which three quarters or more were observed, NaN for the others.
+
+    Scaled to a full day of the usual length, unlike in `effects`, where a few per cent matter.
+    """
+    starts, length = clock.days(y.shape[1])
+    date = clock.date[starts]
     whole = np.full((len(y), int(date[-1]) + 1), np.nan)
     full = length >= clock.day - max(clock.day // 12, 1)
     seen = np.isfinite(y)
@@ -110,7 +112,7 @@ def _daily(y: Array, clock: Clock) -> Array:
     total = np.add.reduceat(np.where(seen, y, 0), starts, axis=1, dtype=np.float64)
     enough = full & (count >= 0.75 * length)
     value = total * (clock.day / np.maximum(count, 1))
-    whole[:, date[starts]] = np.where(enough, value, np.nan)
+    whole[:, date] = np.where(enough, value, np.nan)
     return whole
 
 
@@ -136,10 +138,11 @@ def _weekdays(z: Array, seen: Array, weekday: Array, week: int) -> Array:
     return np.asarray(usual[:, weekday])
 
 
-def _running_median(z: Array) -> Array:
-    half = _TREND // 2
+def _trend(z: Array) -> Array:
+    """[N, D] running median of logarithms without a gap, mirrored at the ends."""
+    half = _TREND_DAYS // 2
     padded = np.pad(z, ((0, 0), (half, half)), mode="reflect" if z.shape[1] > half else "edge")
-    windows = np.lib.stride_tricks.sliding_window_view(padded, _TREND, axis=1)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, _TREND_DAYS, axis=1)
     return np.asarray(np.median(windows, axis=2))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 
 from forecast.demand import Array, Panel
 from forecast.runs import runs
@@ -24,7 +23,7 @@ def silences(panel: Panel) -> Array:
     that after it. Days with an order, not orders: a few large buyers make no product daily.
     """
     silent = np.zeros(panel.y.shape, dtype=bool)
-    day = _per_day(panel)
+    day = panel.per_day
     if panel.orders is None or day is None:
         return silent
     first = panel.y.shape[1] % day
@@ -36,13 +35,6 @@ def silences(panel: Panel) -> Array:
         quiet = _quiet(orders, np.asarray(seen.any(axis=2)))
         silent[rows, first:] = np.repeat(quiet, day, axis=1)
     return silent
-
-
-def _per_day(panel: Panel) -> int | None:
-    if not isinstance(panel.ds, pd.DatetimeIndex) or len(panel.ds) < 2:
-        return None
-    day = pd.Timedelta("1D") / (panel.ds[1] - panel.ds[0])
-    return int(day) if day >= 1 and day == int(day) else None
 
 
 def _quiet(orders: Array, seen: Array) -> Array:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from forecast.borrow import Kin, borrow, fulfilment_of
-from forecast.calendars import Clock, clock_of, days_of, events_of
+from forecast.borrow import Kin, borrow, codes_of
+from forecast.calendars import Clock, Days, Events, clock_of, days_of, events_of
 from forecast.category_levels import learn_category_levels
 from forecast.clean import by_time, launches, pauses, shifted
 from forecast.clean import clean as cleaned
@@ -42,73 +43,66 @@ def prepare(
     seed: int = 0,
 ) -> Prepared:
     """Clean the panel, learn its effects and let new products borrow a past."""
-    panel = _recent(panel)
-    done = cleaned(panel, products=products, events=events, country=country)
+    done = cleaned(_recent(panel), products=products, events=events, country=country)
     clean = done.panel
     y, offset = _positive(clean.y)
     days = days_of(clean, horizon, country=country, events=events, season=season)
     clock = clock_of(clean, horizon, season=season, days=days)
-    planned = events_of(clean, horizon, events, products)
-    category, similar, price = _attributes(clean, products)
-    lump = _lump(clean, y)
-    launch = np.zeros(len(y), dtype=int)
-    if clean.orders is not None:
-        launch = launches(clean, products)
-        paused, _, back = pauses(clean, products)
-        launch[paused] = np.where(back >= y.shape[1], back, launch[paused])
-    effects = learn_effects(y, clock=clock, days=days, events=planned, category=category, lump=lump)
-    level_start = _level_start(y, clock, effects, category)
-    changes = [done.changes, shifted(clean, y - offset[:, None], level_start)]
-    kin = Kin(
-        ids=clean.ids,
-        category=category,
-        fulfilment=fulfilment_of(clean.ids, products),
-        similar=similar,
-        price=price,
-        launch=launch,
-        lump=lump,
+    planned = events_of(clean, horizon, events, products, season=season)
+    ahead = _Ahead(horizon=horizon, clock=clock, days=days, events=planned)
+    kin = _kin(clean, y, products)
+    effects = learn_effects(
+        y, clock=clock, days=days, events=planned, category=kin.category, lump=kin.lump
     )
+    start = level_starts(effects.calm(y), clock, calendar=effects.calendar[kin.category])
+    moved = shifted(clean, y - offset[:, None], start)
     y, borrowed = borrow(y, clock=clock, effects=effects, kin=kin)
+    task = _task(y, ahead, kin, effects, level_start=start, seed=seed)
+    cleaning = by_time([done.changes, moved])
+    return Prepared(task=task, offset=offset, borrowed=borrowed, cleaning=cleaning)
+
+
+class _Ahead(NamedTuple):
+    """What is known of all buckets, history and horizon alike."""
+
+    horizon: int
+    clock: Clock
+    days: Days
+    events: Events
+
+
+def _task(
+    y: Array, ahead: _Ahead, kin: Kin, effects: Effects, *, level_start: Array, seed: int
+) -> Task:
+    """All series to forecast from the end of their history [N, T], categories' levels learned."""
     levels = learn_category_levels(
         y,
-        clock=clock,
+        clock=ahead.clock,
         effects=effects,
-        category=category,
-        lump=lump,
+        category=kin.category,
+        lump=kin.lump,
         first=y.shape[1],
-        horizon=horizon,
+        horizon=ahead.horizon,
     )
-    task = Task(
+    return Task(
         y=y,
         origins=(y.shape[1],),
-        horizon=horizon,
+        horizon=ahead.horizon,
         levels=LEVELS,
         rows=np.arange(len(y)),
-        clock=clock,
-        days=days,
-        events=planned,
+        clock=ahead.clock,
+        days=ahead.days,
+        events=ahead.events,
         effects=effects,
-        category=category,
+        category=kin.category,
         category_levels=levels,
-        attributes=price[:, None].astype(np.float32),
-        launch=launch,
-        similar=similar,
-        lump=lump,
+        attributes=kin.price[:, None].astype(np.float32),
+        launch=kin.launch,
+        similar=kin.similar,
+        lump=kin.lump,
         level_start=level_start,
         seed=seed,
     )
-    return Prepared(
-        task=task,
-        offset=offset,
-        borrowed=borrowed,
-        cleaning=by_time(changes),
-    )
-
-
-def _level_start(y: Array, clock: Clock, effects: Effects, category: Array) -> Array:
-    """[N] where the present level begins, in history freed of calendar and events."""
-    calm = y if effects.boost is None else y / effects.boost[:, : y.shape[1]]
-    return level_starts(calm, clock, calendar=effects.calendar[category])
 
 
 def _recent(panel: Panel) -> Panel:
@@ -123,23 +117,40 @@ def _positive(y: Array) -> tuple[Array, Array]:
     """Series with negative values are moved up by their least value and spread."""
     if not (y < 0).any():
         return y, np.zeros(len(y))
-    low = np.array([np.nanmin(row) if np.isfinite(row).any() else 0.0 for row in y])
-    width = np.array([np.nanstd(row) if np.isfinite(row).any() else 0.0 for row in y])
-    offset = np.where(low < 0, low - 2 * width, 0.0)
+    low = np.where(np.isfinite(y), y, np.inf).min(axis=1)
+    below = low < 0
+    offset = np.zeros(len(y), dtype=y.dtype)
+    offset[below] = low[below] - 2 * np.nanstd(y[below], axis=1)
     return (y - offset[:, None]).astype(np.float32), offset
 
 
-def _attributes(panel: Panel, products: pd.DataFrame | None) -> tuple[Array, Array, Array]:
-    """Category codes, rows of similar products, logarithms of list prices; all [N]."""
+def _kin(panel: Panel, y: Array, products: pd.DataFrame | None) -> Kin:
+    """What is told of the products, and what the panel shows of their orders and launches."""
+    launch = np.zeros(len(y), dtype=int)
+    if panel.orders is not None:
+        launch = launches(panel, products)
+        paused, _, back = pauses(panel, products)
+        launch[paused] = np.where(back >= y.shape[1], back, launch[paused])
+    similar, price = _similar_and_price(panel, products)
+    return Kin(
+        ids=panel.ids,
+        category=codes_of(panel.ids, products, "category"),
+        fulfilment=codes_of(panel.ids, products, "fulfilment"),
+        similar=similar,
+        price=price,
+        launch=launch,
+        lump=_lump(panel, y),
+    )
+
+
+def _similar_and_price(panel: Panel, products: pd.DataFrame | None) -> tuple[Array, Array]:
+    """Rows of similar products, −1 = none told, and logarithms of list prices; all [N]."""
     n = len(panel.ids)
-    category, similar = np.zeros(n, dtype=int), np.full(n, -1)
-    price = np.full(n, np.nan)
+    similar, price = np.full(n, -1), np.full(n, np.nan)
     if products is None:
-        return category, similar, price
+        return similar, price
     ids = [str(i) for i in panel.ids]
     told = products.set_index(products["product_id"].astype(str)).reindex(ids)
-    if "category" in told:
-        category = pd.factorize(told["category"].fillna("").astype(str), sort=True)[0]
     if "similar_to" in told:
         row_of = pd.Series(np.arange(n), index=ids)
         alike = told["similar_to"].astype(object).where(told["similar_to"].notna(), "")
@@ -148,18 +159,26 @@ def _attributes(panel: Panel, products: pd.DataFrame | None) -> tuple[Array, Arr
     if "list_price" in told:
         value = pd.to_numeric(told["list_price"]).to_numpy(dtype=float, na_value=np.nan)
         price = np.log1p(np.clip(value, 0, None))
-    return category, similar, price
+    return similar, price
 
 
 def _lump(panel: Panel, y: Array) -> Array:
     """[N] units of a usual order; 0 for a series that is no count of rare things."""
-    if panel.orders is None:
-        zero = (y == 0).sum(axis=1) / np.maximum(np.isfinite(y).sum(axis=1), 1)
-        whole = np.array([bool((row[np.isfinite(row)] % 1 == 0).all()) for row in y])
-        size = np.array([np.median(row[row > 0]) if (row > 0).any() else 1.0 for row in y])
-        return np.where((zero > 0.3) & whole, size, 0.0)
     seen = np.isfinite(y)
+    if panel.orders is None:
+        zero = (y == 0).sum(axis=1) / np.maximum(seen.sum(axis=1), 1)
+        whole = (~seen | (y % 1 == 0)).all(axis=1)
+        return np.where((zero > 0.3) & whole, _usual_sale(y), 0.0)
     units = np.where(seen, y, 0).sum(axis=1, dtype=np.float64)
     orders = np.where(seen, panel.orders, 0).sum(axis=1, dtype=np.float64)
     everyone = units.sum() / max(orders.sum(), 1.0) or 1.0
     return np.asarray((units + everyone) / (orders + 1.0))
+
+
+def _usual_sale(y: Array) -> Array:
+    """[N] median of the values above 0; 1 where there is none."""
+    count = (y > 0).sum(axis=1)
+    ordered = np.sort(np.where(y > 0, y, np.inf), axis=1)
+    row, half = np.arange(len(y)), np.maximum(count, 1)
+    middle = (ordered[row, (half - 1) // 2] + ordered[row, half // 2]) / 2
+    return np.where(count > 0, middle, 1.0)

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
@@ -78,7 +78,11 @@ def unseen_gaps() -> AbstractContextManager[object]:
 
 def steady() -> AbstractContextManager[object]:
     """No level ever shifted."""
-    return patch("forecast.tasks.level_starts", lambda y, *_, **__: np.zeros(len(y), int))
+    found = ExitStack()
+    for module in ("tasks", "blend"):
+        never = patch(f"forecast.{module}.level_starts", lambda y, *_, **__: np.zeros(len(y), int))
+        found.enter_context(never)
+    return found
 
 
 def planted(kind: str, seed: int) -> tuple[dirt.Log, dirt.Log]:

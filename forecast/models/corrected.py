@@ -101,9 +101,10 @@ class CorrectedFit:
         m = simple(task, past, self.weights)
         s = spread(task, past, m)
         x = self._features(task, past, m, s)
-        expected = m * self.learned.growth(x).reshape(m.shape)
+        growth, found = self.learned.told(x)
+        expected = m * growth.reshape(m.shape)
         wide = np.repeat(expected[..., None], len(task.levels), axis=2)
-        if found := self.learned.quantiles(x):
+        if found is not None:
             linear, log = (median.reshape(m.shape) for median in found[:2])
             floor = _floor(past)
             grown = (m + floor) * np.exp(np.clip(log * s / (m + floor), -6, 6)) - floor

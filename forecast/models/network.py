@@ -65,13 +65,15 @@ class Network:
         """[S] expected units over those of the simpler rule."""
         return _grown(self._outputs(x)[:, 0])
 
-    def quantiles(self, x: Array) -> Quantiles | None:
-        """Standardised errors; None where all rows had few orders."""
+    def told(self, x: Array) -> tuple[Array, Quantiles | None]:
+        """[S] `growth` and standardised errors; None where all rows taught had few orders."""
+        outputs = self._outputs(x)
+        growth = _grown(outputs[:, 0])
         if not self.dense:
-            return None
-        found = self._outputs(x)[:, 1:].astype(np.float64)
+            return growth, None
+        found = outputs[:, 1:].astype(np.float64)
         sides = np.sort(found[:, 2:], axis=1) - found[:, :1]
-        return Quantiles(found[:, 0], found[:, 1], around(sides[:, :2], sides[:, 2:]))
+        return growth, Quantiles(found[:, 0], found[:, 1], around(sides[:, :2], sides[:, 2:]))
 
     def contributions(self, x: Array) -> Array:
         """[S, F + 1] what each column adds to the logarithm of `growth`, last the usual.

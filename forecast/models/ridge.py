@@ -37,7 +37,7 @@ class Weights:
         """[n, H] weighted candidates in units, within what the candidates themselves allow."""
         found, size = candidates(task, past)
         level = past.level[:, None]
-        value = np.einsum("nhk,hnk->nh", found, self.own[self.part][:, past.rows])
+        value = np.einsum("nhk,hnk->nh", found, self.own[:, past.rows][self.part])
         low, high = found[..., :-3].min(axis=-1), found[..., :-3].max(axis=-1)
         wide = high - low + 1.0
         value = level + size[:, None] * np.clip(value, low - wide, high + wide)
@@ -47,7 +47,7 @@ class Weights:
     def drift(self, task: Task, past: Past) -> Array:
         """[n, H] ordinary units of `expected` that come from changes that may go on."""
         found, size = candidates(task, past)
-        own = self.own[self.part][:, past.rows, -3:]
+        own = self.own[:, past.rows, -3:][self.part]
         return np.asarray(size[:, None] * np.einsum("nhk,hnk->nh", found[..., -3:], own))
 
 

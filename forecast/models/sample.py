@@ -95,8 +95,8 @@ class Learned(Protocol):
         """[S] expected units over those of the simpler rule."""
         ...
 
-    def quantiles(self, x: Array) -> Quantiles | None:
-        """None where all rows had few orders."""
+    def told(self, x: Array) -> tuple[Array, Quantiles | None]:
+        """[S] `growth` and standardised errors; None where all rows taught had few orders."""
         ...
 
     def contributions(self, x: Array) -> Array:
@@ -112,5 +112,7 @@ def around(low: Array, high: Array) -> Array:
 
 
 def workers() -> int:
-    """Threads to use."""
-    return min(len(os.sched_getaffinity(0)), 4)
+    """Threads to use: one for each core that this process may use, four at most."""
+    if hasattr(os, "sched_getaffinity"):  # macOS and Windows lack it
+        return min(len(os.sched_getaffinity(0)), 4)
+    return min(os.cpu_count() or 1, 4)

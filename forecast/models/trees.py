@@ -35,14 +35,15 @@ class Trees:
         """
         return np.asarray(self.mean.predict(x, pred_contrib=True, num_threads=1))
 
-    def quantiles(self, x: Array) -> Quantiles | None:
-        """Standardised errors; None where the trees for them are missing."""
+    def told(self, x: Array) -> tuple[Array, Quantiles | None]:
+        """[S] `growth` and standardised errors; None where the trees for them are missing."""
+        growth = self.growth(x)
         if not self.median:
-            return None
+            return growth, None
         linear, log = (booster.predict(x, num_threads=1) for booster in self.median)
         found = [booster.predict(x, num_threads=1) - linear for booster in self.sides]
         low, high = np.stack(found[:2], axis=1), np.stack(found[2:], axis=1)
-        return Quantiles(linear, log, around(low, high))
+        return growth, Quantiles(linear, log, around(low, high))
 
 
 def grow(sample: Sample, *, seed: int, brief: bool = False) -> Trees:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.special import ndtri
 
 from forecast import LEVELS
-from forecast.blend import _beside, believed, learn, segments, weigh
+from forecast.blend import _beside, believed, holdout, learn, segments, weigh
 from forecast.engine import pick
 from forecast.models import MODELS
 from forecast.tasks import prepare
@@ -69,3 +69,15 @@ def test_weights_are_convex_in_every_segment_and_part():
     np.testing.assert_allclose(found.weights.sum(axis=2), 1.0)
     assert (found.weights >= 0).all()
     assert "seasonal" in found.label(int(segments(task)[0]))
+
+
+def test_present_levels_of_the_hold_out_are_those_known_at_its_first_origin():
+    panel = market.panel(n=9, days=90, level=60.0)
+    panel.y[3, 24 * 40 :] *= 3
+    task = prepare(panel, 48).task
+    first = holdout(task).origins[0]
+    later = task.y.copy()
+    later[5, first - 24 :] *= 3
+    known = replace(task, y=later, level_start=np.full(9, first - 24))
+    np.testing.assert_array_equal(holdout(known).level_start, holdout(task).level_start)
+    assert abs(holdout(task).level_start[3] - 24 * 40) <= 24

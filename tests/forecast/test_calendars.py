@@ -333,3 +333,39 @@ def test_days_of_another_length_teach_the_calendar_nothing(zone, day):
         lump=np.ones(1),
     )
     np.testing.assert_allclose(effects.calendar, 1.0, atol=0.01)
+
+
+@pytest.mark.parametrize(("freq", "days", "season"), [("D", 1, 7), ("W", 7, 52)])
+@pytest.mark.parametrize(("zone", "day"), CHANGES)
+@pytest.mark.parametrize("buckets", [1, 2, 60])
+@pytest.mark.parametrize("last", [False, True])
+def test_a_bucket_of_another_length_leaves_the_season(freq, days, season, zone, day, buckets, last):
+    """The first or the last bucket holds the change of clocks."""
+    first = pd.Timestamp(day) - (buckets - 1 if last else 0) * pd.Timedelta(days=days)
+    ds = pd.date_range(first, periods=buckets, freq=freq, tz=zone)
+    if last:
+        ds = ds[ds <= pd.Timestamp(day, tz=zone)]
+    y = np.ones((1, len(ds)), dtype=np.float32)
+    clock = clock_of(Panel(ids=np.array(["P"]), ds=ds, y=y, freq=freq), 3, season=None)
+    assert clock.day == season
+    assert clock.hours == 24 * days
+
+
+@pytest.mark.parametrize(("zone", "day"), CHANGES)
+def test_events_lie_on_their_days_after_a_first_day_of_another_length(zone, day):
+    ds = pd.date_range(day, periods=100, freq="D", tz=zone)
+    panel = Panel(ids=np.array(["P"]), ds=ds, y=np.ones((1, 100), dtype="f4"), freq="D")
+    noon = ds[90] + pd.Timedelta("12h")
+    found = events_of(panel, 7, span("promotion", noon, noon + pd.Timedelta("1h")), None)
+    assert (found.start[0], found.stop[0]) == (90, 91)
+
+
+def test_a_holiday_is_an_event_where_the_season_leaves_no_days():
+    panel = market.panel(n=2, days=30)
+    day = panel.ds[24 * 10]
+    told = span("holiday", day, day + pd.Timedelta("1D"))
+    assert not days_of(panel, 24, country=None, events=told, season=12).holiday.any()
+    assert events_of(panel, 24, told, None, season=12).kinds == ("holiday",)
+    task = prepare(panel, 24, events=told, season=12).task
+    assert (task.events.start[0], task.events.stop[0]) == (24 * 10, 24 * 11)
+    assert prepare(panel, 24, events=told).task.events.kinds == ()

@@ -1,3 +1,6 @@
+from pathlib import Path
+
+import duckdb
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -5,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forecast import panel_of_orders, panel_of_series
+from forecast import forecast, panel_of_orders, panel_of_series
 
 STATUS = ["delivered", "failed", "cancelled", "refunded", "pending"]
 
@@ -122,7 +125,60 @@ def test_a_series_that_ends_long_before_the_others_is_forecast_from_its_own_end(
     assert np.isfinite(panel.y[:, -100:]).all()
 
 
-def test_a_bucket_told_twice_is_refused():
-    frame = pd.DataFrame({"unique_id": ["a", "a"], "ds": [1, 1], "y": [1.0, 2.0]})
-    with pytest.raises(ValueError, match="twice"):
-        panel_of_series(frame, freq="1")
+def hourly(y, **columns):
+    """One series a, or as told, an hour a row."""
+    ds = pd.date_range("2026-01-01", periods=len(y), freq="h")
+    return pd.DataFrame({"unique_id": "a", "ds": ds, "y": y} | columns)
+
+
+@pytest.mark.parametrize(
+    ("frame", "told"),
+    [
+        (hourly([1.0, np.inf]), "unique_id a, ds 2026-01-01 01:00:00, y inf, has an infinite y"),
+        (hourly([1.0, 2e18]), "ds 2026-01-01 01:00:00, y 2e[+]18, is too large; at most 1e[+]18"),
+        (hourly([-1e300, 1.0, -1e19]), "ds 2026-01-01 00:00:00, y -1e[+]300, .*2 such rows"),
+        (
+            pd.concat([hourly([1.0] * 3), hourly([1.0] * 3, unique_id="b"), hourly([1.0] * 2)]),
+            "unique_id a, ds 2026-01-01 00:00:00 comes twice; .*2 such rows",
+        ),
+        (
+            pd.concat([hourly([1.0] * 3), hourly([1.0], ds=pd.Timestamp("2026-01-01 01:20"))]),
+            "unique_id a, ds 2026-01-01 01:20:00 is not on the 1h grid .* 2026-01-01 00:00:00",
+        ),
+        (hourly([1.0] * 3, ds=[20260130, 20260131, 20260201]), "as dates: 2026-01-30"),
+    ],
+)
+@pytest.mark.filterwarnings("error")
+def test_rows_that_can_not_be_forecast_from_are_named(frame, told):
+    with pytest.raises(ValueError, match=told):
+        panel_of_series(frame, freq="1h")
+
+
+def test_the_largest_values_are_forecast_from():
+    y = np.random.default_rng(0).uniform(-1e18, 1e18, 24 * 21)
+    found = forecast(panel_of_series(hourly(y), freq="1h"), 24, members=["seasonal", "ridge"])
+    assert np.isfinite(found.quantiles).all()
+    assert np.isfinite(found.paths).all()
+
+
+@pytest.mark.parametrize("ds", [[20260130, 20260131, 20260132], [1, 2, 3], [2026, 2027, 2028]])
+def test_whole_numbers_that_are_no_dates_are_an_index(ds):
+    assert list(panel_of_series(hourly([1.0] * 3, ds=ds), freq="1").ds) == ds
+
+
+def test_the_log_spills_to_a_folder_of_its_own_that_is_removed(monkeypatch):
+    folders, connect = [], duckdb.connect
+
+    def spied(*args, **kwargs):
+        connection = connect(*args, **kwargs)
+        setting = "select current_setting('temp_directory')"
+        folders.append(Path(connection.execute(setting).fetchall()[0][0]))
+        assert folders[-1].is_dir()
+        return connection
+
+    monkeypatch.setattr(duckdb, "connect", spied)
+    as_of = pd.Timestamp("2026-01-05", tz="UTC")
+    panel_of_orders(log([]), ["A"], freq="1h", tz="UTC", as_of=as_of)
+    assert len(folders) == 1
+    assert Path.cwd() not in folders[0].parents
+    assert not folders[0].exists()

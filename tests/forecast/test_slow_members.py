@@ -145,3 +145,19 @@ def test_members_by_name_give_sorted_finite_forecasts(name):
     assert np.isfinite(found.quantiles).all()
     assert (found.quantiles >= 0).all()
     assert (np.diff(found.quantiles, axis=2) >= 0).all()
+
+
+def five(series):
+    flat = np.full(len(series.effect), 5.0)
+    return flat, np.repeat(flat[:, None], len(series.levels), axis=1)
+
+
+def test_the_largest_are_those_that_sell_most_while_they_are_observed():
+    panel = market.panel(n=2, days=20)
+    panel.y[:] *= (np.array([10.0, 30.0]) / panel.y.mean(axis=1))[:, None]
+    task = prepare(panel, HORIZON).task
+    y = task.y.copy()
+    y[1, : 24 * 15] = np.nan  # for three quarters of the time
+    task = replace(task, y=y)
+    found = fit_largest(task, five, most=1, seconds=20.0).predict(task, task.origins[-1])
+    assert [(row == 5.0).all() for row in found.mean] == [False, True]
