@@ -116,7 +116,7 @@ def test_logs_go_to_stderr_as_json_lines_and_quiet_stops_them(finished):
     told = call("run", "-w", finished.root, "--as-of", "2026-03-20", "--dry-run")
     assert told.said["status"] == "dry_run"
     levels = {json.loads(line)["level"] for line in told.err.splitlines()}
-    assert levels == {"info", "warning"}
+    assert levels == {"info", "note", "warning"}
     quiet = call("run", "-w", finished.root, "--as-of", AS_OF, "--quiet")
     assert quiet.err == ""
 
@@ -309,7 +309,7 @@ def test_lab_opens_the_notebooks_on_the_workspace(finished, monkeypatch):
     monkeypatch.delenv("PLOTLY_RENDERER", raising=False)
     assert call("lab", "-w", finished.root).code == 0
     assert seen["env"]["PEAKAHEAD_WORKSPACE"] == str(finished.root)
-    assert seen["env"]["PLOTLY_RENDERER"] == commands.FIGURES
+    assert seen["env"]["PLOTLY_RENDERER"] == commands.KEPT
     monkeypatch.setenv("PLOTLY_RENDERER", "png")
     assert call("lab", "-w", finished.root).code == 0
     assert seen["env"]["PLOTLY_RENDERER"] == "png"
