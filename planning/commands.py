@@ -376,7 +376,8 @@ def verify(arguments: argparse.Namespace) -> Said:
     workspace = load_workspace(arguments.workspace)
     with progress(quiet=arguments.quiet) as report:
         found = audit(workspace, report)
-    looked = f"{found.runs:,} runs, {found.files:,} files and the ledger"
+    some = "1 run" if found.runs == 1 else f"{found.runs:,} runs"
+    looked = f"{some}, {found.files:,} files and the ledger"
     told = [f"Checked {looked}: all is as it was stored."]
     if found.problems:
         told = [f"Checked {looked}; not as it was stored:", *(f"- {p}" for p in found.problems)]
