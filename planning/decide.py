@@ -109,7 +109,7 @@ def models_used(model: Array) -> dict[str, int]:
 
 def forecast_notes(workspace: Workspace, ahead: Forecast) -> list[str]:
     """What people should know of the history and the calendar that a forecast stands on."""
-    told = _silent_since(ahead)
+    told = _silent_since(ahead, pd.Timedelta(workspace.freq))
     if country_of(workspace.timezone) is None:
         told.append(
             f"{workspace.timezone} is the clock of no country, so no public holidays are assumed; "
@@ -130,8 +130,8 @@ def notes_of(workspace: Workspace, inputs: Inputs, decision: Decision) -> list[s
     return [*inputs.notes, *ahead, *decision.committed.notes]
 
 
-def _silent_since(ahead: Forecast) -> list[str]:
-    """A log that ended before as-of."""
+def _silent_since(ahead: Forecast, bucket: pd.Timedelta) -> list[str]:
+    """A log that ended before as-of, which may cut the last bucket in two."""
     if ahead.cleaning is None:
         return []
     gaps, until = ahead.cleaning[ahead.cleaning["kind"] == "gap"], pd.Timestamp(ahead.ds[0])
@@ -139,7 +139,7 @@ def _silent_since(ahead: Forecast) -> list[str]:
         f"no order of any product since {since.isoformat()}, {(until - since) / HOURLY:,.0f} hours "
         "before the forecast begins: they count as not observed; is the orders table up to date, "
         "and as-of right?"
-        for since in gaps.loc[gaps["ends_at"] == until, "starts_at"]
+        for since in gaps.loc[gaps["ends_at"] >= until - bucket, "starts_at"]
     ]
 
 

@@ -63,6 +63,17 @@ def test_a_clock_of_no_country_is_told(sample):
     assert note.startswith("UTC is the clock of no country")
 
 
+@pytest.mark.parametrize(("ends_at", "told"), [("15:00", 1), ("14:00", 1), ("13:00", 0)])
+def test_a_log_that_ended_is_told(sample, ends_at, told):
+    since = pd.Timestamp("2026-03-28T00:00", tz="Asia/Shanghai")
+    gap = {"kind": "gap", "starts_at": since, "ends_at": since.replace(hour=int(ends_at[:2]))}
+    ds = pd.date_range("2026-03-28T15:00", periods=3, freq="1h", tz="Asia/Shanghai")
+    ahead = SimpleNamespace(provisional=(), cleaning=pd.DataFrame([gap]), ds=ds)
+    notes = forecast_notes(load_workspace(sample), ahead)
+    assert len(notes) == told
+    assert all(note.startswith("no order of any product since 2026-03-28T00:00") for note in notes)
+
+
 def test_a_provisional_calendar_is_told_wherever_people_look(fresh, decided, monkeypatch):
     decision = decided[1]
     ahead = replace(decision.demand.forecast, provisional=(2027,))
