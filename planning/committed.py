@@ -46,9 +46,7 @@ def on_order(answered: pd.DataFrame, as_of: pd.Timestamp) -> pd.DataFrame:
 
     What was ready before is stock: the stock table tells what is left of it.
     """
-    ready = pd.to_datetime(answered["available_from"], utc=True, format="ISO8601")
-    ahead = (answered["units"] > 0).to_numpy(dtype=bool) & (ready >= as_of).to_numpy(dtype=bool)
-    return answered[ahead].reset_index(drop=True)
+    return answered[_ahead(answered, as_of)].reset_index(drop=True)
 
 
 def bearing(answered: pd.DataFrame, as_of: pd.Timestamp) -> pd.DataFrame:
@@ -56,13 +54,17 @@ def bearing(answered: pd.DataFrame, as_of: pd.Timestamp) -> pd.DataFrame:
 
     What is on order, and what says that a supplier has no more in an hour that isn't over.
     """
-    asked = pd.to_datetime(answered["asked_from"], utc=True, format="ISO8601")
-    ready = pd.to_datetime(answered["available_from"], utc=True, format="ISO8601")
-    ahead = (answered["units"] > 0).to_numpy(dtype=bool) & (ready >= as_of).to_numpy(dtype=bool)
+    asked, ready = (_stamps(answered[at]) for at in ("asked_from", "available_from"))
     less = (answered["units"] < answered["asked_units"]).to_numpy(dtype=bool)
-    moved = (ready != asked).to_numpy(dtype=bool)
-    open_hour = (asked + pd.Timedelta(hours=1) > as_of).to_numpy(dtype=bool)
-    return answered[ahead | (open_hour & (less | moved))].reset_index(drop=True)
+    open_hour = asked + pd.Timedelta(hours=1) > as_of
+    kept = _ahead(answered, as_of) | (open_hour & (less | (ready != asked)))
+    return answered[kept].reset_index(drop=True)
+
+
+def _ahead(answered: pd.DataFrame, as_of: pd.Timestamp) -> Array:
+    """[L] True where a line brings units at or after `as_of`."""
+    some = (answered["units"] > 0).to_numpy(dtype=bool)
+    return np.asarray(some & (_stamps(answered["available_from"]) >= as_of))
 
 
 def answered_short(answered: pd.DataFrame, market: Market) -> tuple[Array, Array]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 from importlib import resources
 
 import numpy as np
@@ -70,6 +71,7 @@ def order_rows(log: pa.Table) -> pd.DataFrame:
     return rows
 
 
+@cache
 def country_of(tz: str) -> str | None:
     """ISO code of the country whose clock `tz` is, for its holidays; None = of no country."""
     zones = resources.files("tzdata") / "zoneinfo"

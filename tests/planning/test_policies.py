@@ -34,6 +34,19 @@ def earlier(orders: Orders, by: float) -> Orders:
     return replace(orders, at=orders.at - by)
 
 
+def faced(market, limits, streams, truth) -> Situation:
+    """The week before, the first of the streams came."""
+    return Situation(
+        market=market,
+        limits=limits,
+        aims=AIMS,
+        history=earlier(streams[0], 7 * DAY),
+        streams=streams,
+        truth=[truth],
+        seed=0,
+    )
+
+
 def bought(market, streams, limits=LIMITS, delay_cost=0.0) -> Plan:
     aims = replace(AIMS, delay_cost=delay_cost)
     return base_stock(market, streams, limits, aims, seed=0)
@@ -45,16 +58,7 @@ def bought(market, streams, limits=LIMITS, delay_cost=0.0) -> Plan:
 def test_no_policy_breaks_a_rule(name, data):
     market, limits = data.draw(markets()), data.draw(limits_of())
     streams = [data.draw(orders_of(market)) for _ in range(2)]
-    seen = Situation(
-        market=market,
-        limits=limits,
-        aims=AIMS,
-        history=earlier(streams[0], 7 * DAY),
-        streams=streams,
-        truth=[streams[1]],
-        seed=0,
-    )
-    plan = POLICIES[name](seen)
+    plan = POLICIES[name](faced(market, limits, streams, truth=streams[1]))
     assert violations(lines(plan, market, ["so"] * len(plan)), market, limits) == []
 
 
@@ -172,15 +176,7 @@ def test_what_is_on_order_is_not_bought_twice():
 def test_no_policy_asks_again_where_a_supplier_has_no_more(policy):
     market = direct(lead_time=np.zeros(1))
     evening = [some_orders(np.linspace(601, 719, 60))]
-    seen = Situation(
-        market=market,
-        limits=LIMITS,
-        aims=AIMS,
-        history=earlier(evening[0], 7 * DAY),
-        streams=evening,
-        truth=evening,
-        seed=0,
-    )
+    seen = faced(market, LIMITS, evening, truth=evening[0])
     closed = Closed(np.array([0, 0]), AS_OF + HOUR * np.array([10.0, -5.0]))
     plan, after = POLICIES[policy](seen), replace(seen, limits=replace(LIMITS, closed=closed))
     assert (AS_OF + 10 * HOUR in plan.available_from) == (policy != "none")
