@@ -5,11 +5,14 @@ Reading, checking and documenting all follow from here; a new column is one line
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal
 
 Kind = Literal["text", "id", "folder", "choice", "int", "number", "timestamp", "date"]
+
+Words = tuple[tuple[str, str], ...]  # theirs, and which of ours it means
 
 MOST_MONEY = 1e12
 MOST_UNITS = 1e9
@@ -31,6 +34,7 @@ class Column:
     above: float | None = None  # the value must exceed this
     high: float | None = None  # greatest allowed value
     choices: tuple[str, ...] = ()
+    words: Words = ()  # of the file, which mean one of the choices
     offset: bool = False  # a timestamp must carry its UTC offset
 
     @property
@@ -76,6 +80,11 @@ class Table:
     def names(self) -> tuple[str, ...]:
         """Column names in the contract's order."""
         return tuple(column.name for column in self.columns)
+
+    def spoken(self, words: Mapping[str, Words]) -> Table:
+        """Return the table as a file has it that uses words of its own; `words` by column."""
+        columns = tuple(replace(c, words=words.get(c.name, c.words)) for c in self.columns)
+        return replace(self, columns=columns)
 
 
 def _text(name: str, *, required: bool = True) -> Column:

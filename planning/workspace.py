@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
-import math
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +18,8 @@ import pandas as pd
 import sqlalchemy as sa
 
 from planning.problem import SEGMENTS
-from planning.schema import TABLES
+from planning.schema import TABLES, Column, Words
+from planning.section import Section, is_text, nearest
 
 FILE = "peakahead.toml"
 FREQS = ("15min", "30min", "1h")
@@ -44,6 +43,7 @@ class Workspace:
     )  # table -> absolute path or glob, or the URL of the orders
     orders_query: str | None
     renames: Mapping[str, Mapping[str, str]]  # table -> our column -> theirs
+    words: Mapping[str, Mapping[str, Words]]  # table -> our column -> what their words mean
     max_quarantine_share: float
     freq: str
     horizon: pd.Timedelta
@@ -72,89 +72,6 @@ def masked(url: str) -> str:
     return parsed.update_query_dict(hidden).render_as_string(hide_password=True)
 
 
-def _nearest(word: str, known: tuple[str, ...]) -> str:
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
-    return f"; did you mean {close[0]!r}?" if close else ""
-
-
-class _Section:
-    """One table of the file; notes each mistake under the key's full name."""
-
-    def __init__(self, content: object, name: str, problems: list[str]) -> None:
-        self.name, self.problems = name, problems
-        self.seen: set[str] = set()
-        self.content: dict[str, Any] = {}
-        if isinstance(content, dict):
-            self.content = content
-        else:
-            self.wrong("", content, "a table of keys")
-
-    def wrong(self, key: str, came: object, needed: str) -> None:
-        """Note what came under `key` and what was needed."""
-        name = ".".join(part for part in (self.name, key) if part)
-        self.problems.append(f"{name} = {came!r}: must be {needed}")
-
-    def value(self, key: str, default: object, valid: Callable[[Any], bool], needed: str) -> Any:
-        """Return the value of `key`, or the default where it is absent or wrong."""
-        self.seen.add(key)
-        if key not in self.content:
-            if default is None:
-                self.problems.append(f"{self.name}.{key} is missing: add {needed}")
-            return default
-        came = self.content[key]
-        if valid(came):
-            return came
-        self.wrong(key, came, needed)
-        return default
-
-    def number(
-        self, key: str, default: float | None, low: float, high: float, *, above: bool = False
-    ) -> float:
-        """Return a number between `low` (excluded if `above`) and `high`."""
-        least = f"above {low:g}" if above else f"{low:g} or more"
-        needed = f"a number, {least}" + (f", at most {high:g}" if math.isfinite(high) else "")
-
-        def valid(came: object) -> bool:
-            is_number = isinstance(came, int | float) and not isinstance(came, bool)
-            if not is_number or not math.isfinite(came):  # type: ignore[arg-type]
-                return False
-            return (low < came if above else low <= came) and came <= high  # type: ignore[operator]
-
-        value = self.value(key, default, valid, needed)
-        return math.nan if value is None else float(value)
-
-    def text(self, key: str, default: str | None, needed: str) -> str:
-        """Return a text that isn't blank."""
-        return self.value(key, default, _is_text, needed) or ""
-
-    def choice(self, key: str, default: str, choices: tuple[str, ...]) -> str:
-        """Return one of `choices`."""
-        needed = "one of " + ", ".join(f'"{choice}"' for choice in choices)
-        value: str = self.value(key, default, lambda came: came in choices, needed)
-        return value
-
-    def section(self, key: str) -> _Section:
-        """Return the sub-table `key`, empty where it is absent."""
-        self.seen.add(key)
-        name = ".".join(part for part in (self.name, key) if part)
-        return _Section(self.content.get(key, {}), name, self.problems)
-
-    def close(self) -> None:
-        """Note every key that nobody asked for."""
-        known = tuple(sorted(self.seen))
-        where = f"in [{self.name}]" if self.name else "as a section"
-        for key in self.content:
-            if key not in self.seen:
-                allowed = f"; allowed: {', '.join(known)}"
-                self.problems.append(
-                    f"unknown key {key!r} {where}{_nearest(key, known) or allowed}"
-                )
-
-
-def _is_text(came: object) -> bool:
-    return isinstance(came, str) and came.strip() != "" and "\x00" not in came
-
-
 def _is_zone(name: object) -> bool:
     try:
         return isinstance(name, str) and ZoneInfo(name) is not None
@@ -162,14 +79,14 @@ def _is_zone(name: object) -> bool:
         return False
 
 
-def _timezone(data: _Section) -> str:
+def _timezone(data: Section) -> str:
     given = data.content.get("timezone")
-    near = _nearest(given, tuple(available_timezones())) if isinstance(given, str) else ""
+    near = nearest(given, tuple(available_timezones())) if isinstance(given, str) else ""
     needed = f'an IANA time zone such as "Asia/Shanghai"{near}'
     return data.value("timezone", None, _is_zone, needed) or "UTC"
 
 
-def _source(data: _Section, table: str, root: Path) -> str | None:
+def _source(data: Section, table: str, root: Path) -> str | None:
     """Absolute path, glob or URL of a table; None for an optional table that isn't there."""
     spec = TABLES[table]
     needed = "the path of a .parquet, .csv or .csv.gz file, or a glob of such files"
@@ -190,7 +107,7 @@ def _masked(url: str) -> str:
     return re.sub(r"(://[^:/@]*:).*(?=@)", r"\1***", url)
 
 
-def _sources(data: _Section, root: Path) -> tuple[dict[str, str], str | None]:
+def _sources(data: Section, root: Path) -> tuple[dict[str, str], str | None]:
     found = {table: _source(data, table, root) for table in TABLES}
     sources = {table: source for table, source in found.items() if source is not None}
     query = data.text("orders_query", "", "the SQL query that returns the orders") or None
@@ -206,14 +123,14 @@ def _sources(data: _Section, root: Path) -> tuple[dict[str, str], str | None]:
     return sources, query
 
 
-def _renames(data: _Section) -> dict[str, Mapping[str, str]]:
+def _renames(data: Section) -> dict[str, Mapping[str, str]]:
     columns = data.section("columns")
     renames: dict[str, Mapping[str, str]] = {}
     for name, table in TABLES.items():
         section = columns.section(name)
         section.seen.update(table.names)
         for ours, theirs in section.content.items():
-            if ours in table.names and not _is_text(theirs):
+            if ours in table.names and not is_text(theirs):
                 section.wrong(ours, theirs, "the name of a column in your file")
         section.close()
         renames[name] = MappingProxyType(dict(section.content))
@@ -221,10 +138,40 @@ def _renames(data: _Section) -> dict[str, Mapping[str, str]]:
     return renames
 
 
+def _words(data: Section) -> dict[str, Mapping[str, Words]]:
+    """What the shop's own words in a column of few words mean."""
+    values = data.section("values")
+    words: dict[str, Mapping[str, Words]] = {}
+    for name, table in TABLES.items():
+        section = values.section(name)
+        columns = (column for column in table.columns if column.choices)
+        found = {column.name: _meanings(section, column) for column in columns}
+        section.close()
+        words[name] = MappingProxyType({column: said for column, said in found.items() if said})
+    values.close()
+    return words
+
+
+def _meanings(section: Section, column: Column) -> Words:
+    given = section.section(column.name)
+    words: dict[str, str] = {}
+    for ours in column.choices:
+        came = given.value(ours, [], _are_words, 'a word of your file such as "ok", or a list')
+        for theirs in [came] if isinstance(came, str) else came:
+            if words.setdefault(theirs, ours) != ours:
+                given.wrong(ours, theirs, f"one meaning a word; it also means {words[theirs]!r}")
+    given.close()
+    return tuple(words.items())
+
+
+def _are_words(came: object) -> bool:
+    return is_text(came) or (isinstance(came, list) and all(is_text(one) for one in came))
+
+
 _MINUTES = {"min": 1, "h": 60, "d": 1440}
 
 
-def _horizon(forecast: _Section, freq: str) -> pd.Timedelta:
+def _horizon(forecast: Section, freq: str) -> pd.Timedelta:
     needed = (
         f'a whole number of {freq} buckets such as "72h", "90min" or "3d", '
         f"at most {MOST_DAYS_AHEAD} days"
@@ -247,14 +194,14 @@ def _horizon(forecast: _Section, freq: str) -> pd.Timedelta:
     return length(forecast.value("horizon", "72h", valid, needed)) or pd.Timedelta(hours=72)
 
 
-def _weights(planning: _Section) -> Mapping[str, float]:
+def _weights(planning: Section) -> Mapping[str, float]:
     section = planning.section("segment_weight")
     weights = {name: section.number(name, 1.0, 0, 1e6) for name in SEGMENTS}
     section.close()
     return MappingProxyType(weights)
 
 
-def _formats(export: _Section) -> tuple[str, ...]:
+def _formats(export: Section) -> tuple[str, ...]:
     def valid(came: object) -> bool:
         return (
             isinstance(came, list)
@@ -267,7 +214,7 @@ def _formats(export: _Section) -> tuple[str, ...]:
     return tuple(export.value("formats", list(FORMATS), valid, needed))
 
 
-def _store_url(store: _Section, root: Path) -> str:
+def _store_url(store: Section, root: Path) -> str:
     """Address of the ledger; a relative SQLite path starts at the workspace."""
     needed = '"sqlite:///file.db" or "postgresql+psycopg://user:password@host/database"'
     given = store.text("url", "sqlite:///peakahead.db", needed)
@@ -313,7 +260,7 @@ def load_workspace(root: Path) -> Workspace:
     root = Path(root).absolute()
     document = _document(root)
     problems: list[str] = []
-    top = _Section(document, "", problems)
+    top = Section(document, "", problems)
     workspace = _workspace(top, root, document)
     top.close()
     if problems:
@@ -322,7 +269,7 @@ def load_workspace(root: Path) -> Workspace:
     return workspace
 
 
-def _workspace(top: _Section, root: Path, document: dict[str, Any]) -> Workspace:
+def _workspace(top: Section, root: Path, document: dict[str, Any]) -> Workspace:
     data, forecast, planning = (top.section(name) for name in ("data", "forecast", "planning"))
     export, store = top.section("export"), top.section("store")
     sources, query = _sources(data, root)
@@ -333,6 +280,7 @@ def _workspace(top: _Section, root: Path, document: dict[str, Any]) -> Workspace
         sources=MappingProxyType(sources),
         orders_query=query,
         renames=MappingProxyType(_renames(data)),
+        words=MappingProxyType(_words(data)),
         max_quarantine_share=data.number("max_quarantine_share", 0.1, 0, 1),
         freq=freq,
         horizon=_horizon(forecast, freq),

@@ -221,6 +221,9 @@ max_quarantine_share = 0.1           # more bad rows than this in a table: the r
 # Your columns are called something else? Name them here, ours = yours:
 # [data.columns.orders]
 # ordered_at = "created_at"
+# Your words are others? Say what they mean, ours = yours:
+# [data.values.orders.status]
+# delivered = ["ok", "done"]
 
 [forecast]
 freq    = "1h"                       # "15min", "30min" or "1h"

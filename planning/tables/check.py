@@ -98,6 +98,9 @@ def _value(column: Column, cells: Cells | None) -> str:
     """Stage v_ of a column that is no timestamp."""
     cell = f"s_{column.name}"
     kind = "VARCHAR" if cells is None else cells.type
+    if column.words:
+        said = " ".join(f"WHEN {_quoted(theirs)} THEN '{ours}'" for theirs, ours in column.words)
+        return f"CASE {cell} {said} ELSE {cell} END"
     if column.is_text:
         return cell
     if column.kind == "date":
@@ -106,6 +109,10 @@ def _value(column: Column, cells: Cells | None) -> str:
         return f"CAST({cell} AS DOUBLE)"
     text = f"CAST({cell} AS VARCHAR)"
     return f"CASE WHEN regexp_full_match({text}, '{NUMBER}') THEN TRY_CAST({text} AS DOUBLE) END"
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
 
 
 def _day(cell: str, kind: str) -> str:
@@ -178,15 +185,15 @@ def cell_rules(table: Table, tz: str) -> tuple[Rule, ...]:
     """Every rule that a row can be judged by alone, in the order of the columns."""
     rules: list[Rule] = []
     for column in table.columns:
-        rules += _rules(column, tz)
+        rules += _rules(table, column, tz)
     rules += [_later(later) for later in table.later]
     return tuple(rules)
 
 
-def _rules(column: Column, tz: str) -> list[Rule]:
+def _rules(table: Table, column: Column, tz: str) -> list[Rule]:
     rules = [_empty(column)] if column.required else []
     if column.kind == "choice":
-        rules.append(_choice(column))
+        rules.append(_choice(table, column))
     elif column.kind == "folder":
         rules += [_control(column), _folder(column)]
     elif column.kind == "id":
@@ -209,13 +216,15 @@ def _empty(column: Column) -> Rule:
     )
 
 
-def _choice(column: Column) -> Rule:
+def _choice(table: Table, column: Column) -> Rule:
     allowed = ", ".join(column.choices)
     listed = ", ".join(f"'{choice}'" for choice in column.choices)
     return Rule(
         column=column.name,
         text=f"{column.name} is none of {allowed}",
-        fix=f"write one of {allowed}" + ("" if column.required else ", or leave it empty"),
+        fix=f"write one of {allowed}"
+        + ("" if column.required else ", or leave it empty")
+        + f"; what other words mean can be said under [data.values.{table.name}.{column.name}]",
         broken=f"v_{column.name} NOT IN ({listed})",
     )
 

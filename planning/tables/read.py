@@ -250,7 +250,10 @@ def read_workspace(workspace: Workspace, as_of: pd.Timestamp) -> Inputs:
                 continue
             sheets = _sheets(workspace, name, con)
             result = reader.read(
-                table, sheets, workspace.renames[name], cut if table is ORDERS else None
+                table.spoken(workspace.words[name]),
+                sheets,
+                workspace.renames[name],
+                cut if table is ORDERS else None,
             )
             if result is not None:
                 results[name] = result

@@ -80,6 +80,22 @@ WRONG = {
         ["data.columns.orders.ordered_at"],
     ),
     "rename table": ("[data.columns.order]\nordered_at = 'x'", "", ["'order'", "'orders'"]),
+    "word": (
+        "[data.values.orders.status]\ndeliverd = 'ok'",
+        "",
+        ["'deliverd' in [data.values.orders.status]", "'delivered'"],
+    ),
+    "word type": (
+        "[data.values.orders.status]\ndelivered = 1",
+        "",
+        ["data.values.orders.status.delivered = 1"],
+    ),
+    "word twice": (
+        "[data.values.orders.status]\ndelivered = ['ok', 'x']\nfailed = 'x'",
+        "",
+        ["data.values.orders.status.failed = 'x'", "'delivered'"],
+    ),
+    "word column": ("[data.values.orders.quantity]\none = 'x'", "", ["'quantity'", "status"]),
     "query alone": ("orders_query = 'select 1'", "", ["orders_query is given but"]),
     "section": ("columns = 3", "", ["data.columns = 3", "a table of keys"]),
 }

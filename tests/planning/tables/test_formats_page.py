@@ -48,7 +48,8 @@ def test_the_worked_mapping_reads_the_worked_export(desk):
     desk.put("peakahead.toml", config.replace("[data]", "[data]\nmax_quarantine_share = 0.5"))
     workspace = load_workspace(desk.root)
     inputs = read_workspace(workspace, parse_as_of("2026-10-01", workspace.timezone, None))
-    (order,) = inputs.orders.to_pylist()
+    order, other = inputs.orders.to_pylist()
+    assert (order["status"], other["status"]) == ("delivered", "refunded")
     assert (order["order_id"], order["product_id"], order["unit_price"]) == (
         "1000317",
         "TOPUP-50",

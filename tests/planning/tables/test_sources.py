@@ -173,6 +173,46 @@ def test_renamed_columns_and_a_decoy_of_our_name(desk):
     assert "orders: unused columns 'ordered_at'" in inputs.notes
 
 
+WORDS = """
+[data.values.orders.status]
+delivered = ["ok", "it's done", "3"]
+refunded = "已退款"
+failed = "delivered"
+[data.values.orders.segment]
+individual = "c"
+"""
+
+
+def test_words_of_the_shop_mean_what_the_configuration_says(desk):
+    rows = ["ok", "it's done", "3", "已退款", "delivered", "pending", "OK"]
+    lines = [f"{n},P1,2026-05-01,1,{word},c" for n, word in enumerate(rows)]
+    lines.append("0,P1,2026-05-01,1,3,individual")  # another word for the same: a duplicate
+    desk.put(
+        "orders.csv",
+        "\n".join(["order_id,product_id,ordered_at,quantity,status,segment", *lines]) + "\n",
+    )
+    desk.data, desk.share = WORDS, 0.5
+    inputs = desk.read()
+    assert inputs.orders.column("status").to_pylist() == [
+        *["delivered"] * 3,
+        *("refunded", "failed", "pending"),
+    ]
+    assert set(inputs.orders.column("segment").to_pylist()) == {"individual"}
+    assert inputs.counts["orders"].duplicates == 1
+    (wrong,) = inputs.quarantine["orders"].to_dict("records")
+    assert (wrong["line"], wrong["value"]) == (8, "OK")
+    assert "[data.values.orders.status]" in wrong["fix"]
+
+
+def test_codes_for_words(desk):
+    orders = pd.DataFrame({"order_id": ["A", "B"], "product_id": "P1", "quantity": 1})
+    orders = orders.assign(ordered_at="2026-05-01", status=[1, 4])
+    orders.to_parquet(desk.root / "o.parquet")
+    desk.orders_source = "o.parquet"
+    desk.data = '[data.values.orders.status]\ndelivered = "1"\ncancelled = "4"\n'
+    assert desk.read().orders.column("status").to_pylist() == ["delivered", "cancelled"]
+
+
 QUERY = (
     "SELECT id AS order_id, sku AS product_id, at AS ordered_at, n AS quantity, "
     "':x' || 'delivered' AS raw, 'delivered' AS status, price AS unit_price FROM log "
