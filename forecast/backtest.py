@@ -15,6 +15,7 @@ from forecast.clean import observed
 from forecast.demand import Panel
 from forecast.engine import Known, forecast, pick
 from forecast.forecasts import Forecast
+from forecast.known import checked_events, checked_products
 from forecast.outcomes import outcome_of
 from forecast.peak_scores import reliability_of
 from forecast.scores import MEASURES, level_shares, score
@@ -87,6 +88,7 @@ def score_members(
     """
     names = list(pick(members))
     runs = {**{name: [name] for name in names}, BLEND: names}
+    products, events = checked_products(products, panel), checked_events(events)
     truth = observed(panel, products=products, events=events, country=country)
     cutoffs = list(plan.cutoffs(len(panel.ds)))
     make = partial(

@@ -23,7 +23,8 @@ _EFFORT = 0.6  # share of the training rows that members may use in the hold-out
 _CELLS = 40_000  # buckets scored for a segment and part of the horizon
 _FEWEST_ROWS = 10  # held-out rows with which a segment has weights of its own
 _STEPS = 20  # of the greedy search: weights are whole twentieths, before the belief is mixed in
-_BELIEF = 600  # held-out rows that weigh as much as the belief below
+_BELIEF = 600  # held-out rows that weigh as much as the belief in learners below
+_FAITH = 30  # in all members alike, where no learner is among them
 # Gain from history that a hold-out takes from them:
 _LEARNERS = ("lightgbm", "lightgbm_daily", "network")
 _RARE, _COUNTS = "intermittent", "seasonal"  # believed beside them, in orders of a segment
@@ -150,7 +151,8 @@ def learn(task: Task, models: dict[str, Model]) -> Blend:
     actual = np.concatenate([past.y[past.rows, o : o + past.horizon] for o in past.origins])
     segment = np.tile(segments(past)[past.rows], len(past.origins))
     if len(names) > 1:
-        weights = _weigh_all(past, actual, members, segment, (part, weights))
+        trust = _BELIEF if set(names) & set(_LEARNERS) else _FAITH
+        weights = _weigh_all(past, actual, members, segment, (part, weights), trust)
     dense = segment >= _DENSE
     blend = Blend(members=names, weights=weights, calibration=calm, slips=tuple(slips))
     if not dense.any():
@@ -162,7 +164,12 @@ def learn(task: Task, models: dict[str, Model]) -> Blend:
 
 
 def _weigh_all(
-    past: Task, actual: Array, members: Array, segment: Array, believed: tuple[Array, Array]
+    past: Task,
+    actual: Array,
+    members: Array,
+    segment: Array,
+    believed: tuple[Array, Array],
+    trust: float,
 ) -> Array:
     """[S, P, M] weights of each segment and part; from all rows where a segment has too few."""
     part, belief = believed
@@ -176,7 +183,9 @@ def _weigh_all(
             at = np.flatnonzero(part == p)
             some = members[:, rows][:, :, at]
             truth = actual[rows][:, at]
-            weights[s, p] = weigh(truth, some, past.levels, size=size[rows], belief=belief[s, p])
+            weights[s, p] = weigh(
+                truth, some, past.levels, size=size[rows], belief=belief[s, p], trust=trust
+            )
     return weights
 
 
@@ -190,14 +199,22 @@ def _beside(task: Task) -> list[str]:
 def believed(names: tuple[str, ...], beside: str = "") -> Array:
     """[M] weights before anything is held out: those that learn from all series, else everyone.
 
-    `beside` is the name of one more that is believed.
+    `beside` is the name of one more that is believed if any of those is.
     """
     chosen = np.array([name in (*_LEARNERS, beside) for name in names], dtype=float)
-    chosen = chosen if chosen.any() else np.ones(len(names))
+    chosen = chosen if set(names) & set(_LEARNERS) else np.ones(len(names))
     return np.asarray(chosen / chosen.sum())
 
 
-def weigh(actual: Array, members: Array, levels: Array, *, size: Array, belief: Array) -> Array:
+def weigh(
+    actual: Array,
+    members: Array,
+    levels: Array,
+    *,
+    size: Array,
+    belief: Array,
+    trust: float = _BELIEF,
+) -> Array:
     """[M] convex weights with little CRPS, each row scaled by its `size`.
 
     Members are added one by one, the one that helps most each time, with replacement (Caruana et
@@ -211,6 +228,8 @@ def weigh(actual: Array, members: Array, levels: Array, *, size: Array, belief: 
         [S] error of the naive forecast, NaN = the row doesn't count.
     belief
         [M] weights that hold-out rows must outweigh.
+    trust
+        How many rows weigh as much as the belief.
     """
     usable = np.isfinite(actual) & np.isfinite(size)[:, None]
     row, column = np.nonzero(usable)
@@ -219,7 +238,7 @@ def weigh(actual: Array, members: Array, levels: Array, *, size: Array, belief: 
     if not len(row):
         return belief
     truth, some = actual[row, column], members[:, row, column].astype(np.float64)
-    count = belief * _STEPS * _BELIEF / len(actual)
+    count = belief * _STEPS * trust / len(actual)
     total = np.tensordot(count, some, axes=1)
     for _ in range(_STEPS):
         whole = count.sum() + 1

@@ -43,6 +43,21 @@ class Panel:
     # All are judged by the whole log up to `as_of`: early ones know what came later.
     marks: pd.DataFrame | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse arrays that don't fit each other, ids that come twice and buckets off a grid."""
+        shape = len(self.ids), len(self.ds)
+        for name, array in (("y", self.y), ("orders", self.orders)):
+            if array is not None and array.shape != shape:
+                raise ValueError(f"{name} is {array.shape}; {shape[0]} ids × {shape[1]} ds need it")
+        if pd.Index(self.ids).has_duplicates:
+            twice = self.ids[pd.Index(self.ids).duplicated()][0]
+            raise ValueError(f"the id {twice!r} comes twice; a panel has one row for each")
+        if len(self.ds) and not self.ds.equals(_grid(self.ds[0], len(self.ds), self.freq)):
+            raise ValueError(
+                f"ds is no unbroken grid of {self.freq}; make the panel with panel_of_series, or "
+                "give every bucket, not observed ones with y = NaN"
+            )
+
     @property
     def whole(self) -> bool:
         """Whether all that was observed are whole numbers."""
@@ -82,12 +97,17 @@ class Panel:
 
     def future(self, horizon: int) -> pd.Index[Any]:
         """[horizon] starts of the buckets after the last."""
-        last = self.ds[-1]
-        if isinstance(self.ds, pd.DatetimeIndex):
-            ahead = pd.date_range(last, periods=horizon + 1, freq=self.freq)[1:]
+        ahead = _grid(self.ds[-1], horizon + 1, self.freq)[1:]
+        if isinstance(ahead, pd.DatetimeIndex):
             return cast("pd.Index[Any]", ahead.as_unit("us"))
-        step = int(self.freq)
-        return pd.Index(int(last) + step * np.arange(1, horizon + 1))
+        return ahead
+
+
+def _grid(first: Any, length: int, freq: str) -> pd.Index[Any]:
+    """[length] buckets from the first on, in time or, with a whole-number step, in numbers."""
+    if isinstance(first, pd.Timestamp):
+        return cast("pd.Index[Any]", pd.date_range(first, periods=length, freq=freq))
+    return pd.Index(int(first) + int(freq) * np.arange(length))
 
 
 def panel_of_orders(
@@ -166,6 +186,8 @@ def panel_of_series(frame: pd.DataFrame, *, freq: str, season: int | None = None
         raise ValueError(f"the frame lacks {sorted(missing)}; it needs unique_id, ds, y")
     if frame.empty:
         raise ValueError("the frame has no rows; there is nothing to forecast from")
+    _refuse(frame, frame["unique_id"].isna().to_numpy(), "has no unique_id; fill it in")
+    _refuse(frame, frame["ds"].isna().to_numpy(), "has no ds; fill it in or remove the row")
     codes, ids = pd.factorize(frame["unique_id"].astype(str))
     index, step = _regular_index(frame["ds"], freq)
     position = index.get_indexer(pd.Index(frame["ds"]))
@@ -214,12 +236,32 @@ def _regular_index(ds: pd.Series, freq: str) -> tuple[pd.Index[Any], str]:
                 f"ds {ds.iloc[0]} is a whole number that reads as a date; write it and the others "
                 f"as dates: {pd.Timestamp(str(ds.iloc[0])).date()}"
             )
-        step = int(freq) if freq.isdigit() else 1
-        return pd.Index(np.arange(int(ds.min()), int(ds.max()) + 1, step)), str(step)
+        if not (freq.isdigit() and int(freq)):
+            raise ValueError(f'freq is {freq!r} and ds whole numbers: give their step, such as "1"')
+        _refuse_wide((int(ds.max()) - int(ds.min())) // int(freq), freq)
+        return pd.Index(np.arange(int(ds.min()), int(ds.max()) + 1, int(freq))), freq
     if not pd.api.types.is_datetime64_any_dtype(ds.dtype):
-        raise ValueError(f"ds is {ds.dtype}; it must hold timestamps or whole numbers")
+        raise ValueError(
+            f"ds is {ds.dtype}; it must hold timestamps of one time zone or of none, or whole "
+            "numbers: pd.to_datetime(ds) makes timestamps of text, with utc=True of mixed zones"
+        )
+    if freq.isdigit():
+        raise ValueError(f'freq is {freq!r} and ds timestamps: give a length of time, such as "1h"')
+    offset = pd.tseries.frequencies.to_offset(freq)
+    if offset.n < 1:
+        raise ValueError(f'freq is {freq!r}: give a length of time above 0, such as "1h"')
+    if isinstance(offset, pd.tseries.offsets.Tick):
+        _refuse_wide((ds.max() - ds.min()) // pd.Timedelta(offset), freq)
     index = pd.date_range(ds.min(), ds.max(), freq=freq)
     return cast("pd.Index[Any]", index.as_unit(ds.dt.unit)), freq
+
+
+def _refuse_wide(buckets: int, freq: str) -> None:
+    if buckets > MAX_CELLS:
+        raise ValueError(
+            f"ds spans {buckets:,} buckets of {freq}; correct the ds that lie far from the others, "
+            "or give a longer freq"
+        )
 
 
 def _are_dates(ds: pd.Series) -> bool:

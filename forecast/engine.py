@@ -148,14 +148,14 @@ class Work:
 
 def begin(panel: Panel, horizon: int, **known: Unpack[Known]) -> Work:
     """Make a panel ready for its members to train on, or to forecast."""
-    if horizon < 1:
+    if horizon < 1 or horizon != int(horizon):
         raise ValueError(f"horizon {horizon} is no number of buckets; ask for 1 or more")
     tell, models = known.get("progress") or _silent, pick(known.get("members"))
     country, season = known.get("country"), known.get("season")
     tell("features", 0.0)
     ready = prepare(
         panel,
-        horizon,
+        int(horizon),
         products=known.get("products"),
         events=known.get("events"),
         country=country,
@@ -193,6 +193,8 @@ def _train(work: Work) -> Trained:
 
 
 def _ahead(work: Work, trained: Trained, n_paths: int) -> Forecast:
+    if n_paths < 1:
+        raise ValueError(f"n_paths is {n_paths}; ask for 1 sample path or more")
     task, blend = work.ready.task, trained.blend
     work.tell("quantiles", 0.75)
     fits = trained.aligned(work.basis.ids)
@@ -220,7 +222,8 @@ def _silent(_stage: str, _share: float) -> None:
 
 def pick(members: Sequence[str] | None) -> dict[str, Model]:
     """Members by name, made."""
-    names = list(dict.fromkeys(members)) if members else list(DEFAULT_MEMBERS)
+    asked = [members] if isinstance(members, str) else members
+    names = list(dict.fromkeys(asked)) if asked else list(DEFAULT_MEMBERS)
     unknown = [name for name in names if name not in MODELS]
     if unknown:
         raise ValueError(f"no member is called {unknown}; there are {sorted(MODELS)}")

@@ -11,6 +11,7 @@ from forecast.calendars import clock_of, days_of, events_of
 from forecast.clean import observed
 from forecast.demand import Array, Panel
 from forecast.forecasts import Forecast
+from forecast.known import checked_events, checked_products
 from forecast.levels import level_index
 from forecast.runs import runs
 
@@ -44,7 +45,15 @@ def find_peaks(
     the share of sample paths that exceed it somewhere in the window (see `crossings`),
     `upper_units` the 0.95 quantile of the window's sum over the paths, `cause` promotion, release,
     calendar (holiday, month's turn, or an hour that is always high), trend or unexplained.
+
+    Raises
+    ------
+    ValueError
+        When the forecast is not of this panel.
     """
+    if not np.array_equal(forecast.ids, panel.ids) or forecast.ds[0] != panel.future(1)[0]:
+        raise ValueError("the forecast is not of this panel: ids or the end of the history differ")
+    products, events = checked_products(products, panel), checked_events(events)
     seen = observed(panel, products=products, events=events, country=country)
     limit = thresholds(seen)
     high = median_of(forecast) > limit[:, None]

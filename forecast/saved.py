@@ -58,8 +58,15 @@ class _Files:
         return name
 
 
-def save(trained: Trained, path: Path) -> None:
-    """Write what was trained to a file, aside first, then renamed: it is whole or not there."""
+def save(trained: Trained, path: str | Path) -> None:
+    """Write what was trained to a file, aside first, then renamed: it is whole or not there.
+
+    Raises
+    ------
+    OSError
+        When the folder can't be written to; what stood there before stays.
+    """
+    path = Path(path)
     body = _archive(trained)
     line = _line(FORMAT, hashlib.sha256(body).hexdigest(), _lightgbm())
     handle, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -74,7 +81,7 @@ def save(trained: Trained, path: Path) -> None:
         raise
 
 
-def load(path: Path) -> Trained:
+def load(path: str | Path) -> Trained:
     """Read what `save` wrote.
 
     Raises
@@ -84,6 +91,7 @@ def load(path: Path) -> Trained:
     ModelRefused
         When it is damaged or no model at all.
     """
+    path = Path(path)
     line, _, body = path.read_bytes().partition(b"\n")
     told = _told(path, line)
     wanted = {"format": FORMAT, "lightgbm": _lightgbm()}

@@ -16,6 +16,7 @@ from forecast.clean import clean as cleaned
 from forecast.demand import Array, Panel
 from forecast.effects import Effects, learn_effects
 from forecast.features import Task
+from forecast.known import checked_events, checked_products
 from forecast.shifts import level_starts
 
 LEVELS = np.array([0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99])
@@ -43,6 +44,9 @@ def prepare(
     seed: int = 0,
 ) -> Prepared:
     """Clean the panel, learn its effects and let new products borrow a past."""
+    if np.isinf(panel.y).any():
+        raise ValueError("the panel's y holds infinite values; correct them, or NaN = not observed")
+    products, events = checked_products(products, panel), checked_events(events)
     done = cleaned(_recent(panel), products=products, events=events, country=country)
     clean = done.panel
     y, offset = _positive(clean.y)

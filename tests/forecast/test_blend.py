@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import ndtri
 
-from forecast import LEVELS
+from forecast import LEVELS, Panel
 from forecast.blend import _beside, believed, holdout, learn, segments, weigh
 from forecast.engine import pick
 from forecast.models import MODELS
@@ -60,6 +60,17 @@ def test_where_orders_are_counted_the_rule_that_learns_least_is_believed_too():
     assert _beside(measured)[-1] == ""
     assert believed(("seasonal", "network"), "seasonal")[0] == 0.5
     assert believed(("seasonal", "network"))[0] == 0.0
+
+
+def test_without_learners_everyone_is_believed_alike_and_the_past_decides():
+    names = ("seasonal", "ridge", "weekly_naive")
+    np.testing.assert_allclose(believed(names, "seasonal"), 1 / 3)
+    ds = market.hours(24 * 60)
+    y = 50.0 + 40 * ((np.arange(len(ds)) // 24 % 5)[None] == 0)  # the ridge member finds five days
+    y = np.random.default_rng(0).poisson(y).astype(np.float32)
+    series = Panel(ids=np.array(["a"], dtype=object), ds=ds, y=y)
+    weights = learn(prepare(series, 24).task, pick(names)).weights[-1]
+    assert weights[:, 1].min() > 0.45  # 1/3 before; ten held-out days against thirty
 
 
 def test_weights_are_convex_in_every_segment_and_part():

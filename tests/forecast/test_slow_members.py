@@ -1,3 +1,5 @@
+import subprocess
+import sys
 import time
 from dataclasses import replace
 
@@ -5,7 +7,7 @@ import numpy as np
 import pytest
 
 from forecast.blend import learn
-from forecast.models import MODELS, told
+from forecast.models import MODELS, patience, told
 from forecast.models.decomposed import fit_mstl
 from forecast.models.harmonic import fit_harmonic, fourier
 from forecast.models.patience import Failure, each
@@ -79,6 +81,30 @@ def test_a_member_that_hung_while_weights_were_learned_is_told_of_every_series()
 
 def die(job):
     raise SystemExit(job)
+
+
+SCRIPT = """
+import sys
+from forecast.models.patience import each
+print("once", each(eval, ["1 + 1", "print('not on stdout')"], seconds=60))
+"""
+
+
+@pytest.mark.parametrize("way", ["file", "stdin"])
+def test_slow_members_run_in_a_script_that_guards_nothing(way, tmp_path):
+    path = tmp_path / "script.py"
+    path.write_text(SCRIPT)
+    command = [sys.executable, *([str(path)] if way == "file" else [])]
+    done = subprocess.run(
+        command, input=SCRIPT, capture_output=True, text=True, cwd=tmp_path, check=True
+    )
+    assert done.stdout == "once [2, None]\n"
+
+
+def test_a_worker_that_cannot_begin_is_told(monkeypatch):
+    monkeypatch.setattr(patience, "_WORKER", "raise SystemExit(1)")
+    with pytest.raises(RuntimeError, match="ended as it began"):
+        each(eval, ["1"], seconds=60)
 
 
 def test_a_worker_that_dies_costs_only_its_own_job():
