@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
 from forecast.demand import Panel
@@ -56,8 +57,8 @@ def checked_events(events: pd.DataFrame | None) -> pd.DataFrame | None:
                 f"an event's kind is {kind!r}; there are {', '.join(KINDS)}, and yours"
             )
     starts, ends = pd.DatetimeIndex(found["starts_at"]), pd.DatetimeIndex(found["ends_at"])
-    never = starts.isna() | ends.isna()
-    wrong = never if never.any() else ends <= starts
+    never = np.asarray(starts.isna()) | np.asarray(ends.isna())
+    wrong = never if never.any() else np.asarray(ends <= starts)
     if wrong.any():
         row = int(wrong.argmax())
         raise ValueError(

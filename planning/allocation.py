@@ -125,6 +125,7 @@ class Allocation:
         self.starts = slot_starts(market, limits)
         self.units = np.zeros((len(market.unit_cost), len(self.starts)))
         self.until = self._until()
+        self.ready = self._ready()
         self.usable = self._usable()
         pack = np.maximum(market.pack_size, 1)
         self.least = np.ceil(np.maximum(market.min_order_qty, 1) / pack) * pack
@@ -144,24 +145,39 @@ class Allocation:
     ) -> Allocation:
         """One that holds a plan's lines already."""
         allocation = cls(market, limits, money_cost)
-        slot = np.searchsorted(allocation.starts, plan.available_from)
+        slot = hour_of(plan.available_from, allocation.starts)
         units = allocation.units.copy()
         units[plan.offer, slot] = plan.units
         allocation.replace(units)
         return allocation
 
+    def _ready(self) -> Array:
+        """[O, T] first instant, in whole seconds, at which an offer's units of a slot can be ready.
+
+        Later than the slot's start where lead time or as-of cut its hour in two.
+        """
+        soonest = np.ceil(self.limits.as_of + self.market.lead_time)
+        ready: Array = np.maximum(self.starts, soonest[:, None])
+        return ready
+
     def _until(self) -> Array:
         """[N, T] instant at which a product's units of a slot are gone."""
         life = np.floor(np.minimum(self.market.shelf_life, NO_LIMIT_DAYS * DAY))
+        gone = self.starts + life[:, None]
+        return np.where(self.market.direct[:, None], self._hour_ends(), gone)
+
+    def _hour_ends(self) -> Array:
+        """[T] end of each slot's clock hour."""
         ends = np.append(self.starts[1:], self.starts[-1:] + HOUR)
-        hour_end = np.minimum(self.starts + HOUR, ends)
-        return np.where(self.market.direct[:, None], hour_end, self.starts + life[:, None])
+        hour_ends: Array = np.minimum(self.starts + HOUR, ends)
+        return hour_ends
 
     def _usable(self) -> Array:
         """[O, T] True where lead time, licence and what a supplier has said let a slot be used."""
-        ready = self.limits.as_of + self.market.lead_time
         licence = self.market.qualified_until[self.market.offer_supplier]
-        usable = (self.starts >= ready[:, None]) & (self.starts < licence[:, None])
+        ends = np.minimum(self._hour_ends(), self.limits.as_of + self.limits.horizon)
+        usable = (self.ready < ends) & (self.ready < licence[:, None])
+        usable &= self.ready < self.until[self.market.offer_product]
         closed = self.limits.closed
         slot, inside = self._slots_of(closed.hour)
         usable[closed.offer[inside], slot[inside]] = False
@@ -179,7 +195,7 @@ class Allocation:
 
         A line that the rules don't allow any more is forgotten.
         """
-        slot, inside = self._slots_of(previous.available_from)
+        slot, inside = self._slots_of(clock_hours(previous.available_from, self.market.tz))
         inside &= previous.units % np.maximum(self.market.pack_size[previous.offer], 1) == 0
         offer, slot, units = previous.offer[inside], slot[inside], previous.units[inside]
         np.add.at(self.previous, (offer, slot), units)
@@ -239,7 +255,8 @@ class Allocation:
     def slots(self) -> Slots:
         """When units of each slot are ready, and whether those left over lose value."""
         end = self.limits.as_of + self.limits.horizon
-        return Slots(start=self.starts, until=self.until, loses=(self.until <= end).astype(float))
+        loses = (self.until <= end).astype(float)
+        return Slots(start=self.starts, ready=self.ready, until=self.until, loses=loses)
 
     def terms(self) -> Terms:
         """The offers as pricing sees them; copies, to be drawn down."""
@@ -362,7 +379,7 @@ class Allocation:
         """The lines, sorted by instant, supplier and product."""
         offer, slot = np.nonzero(self.units)
         market = self.market
-        since = self.starts[slot]
+        since = self.ready[offer, slot]
         by_time = np.lexsort((market.offer_product[offer], market.offer_supplier[offer], since))
         offer, slot, since = offer[by_time], slot[by_time], since[by_time]
         units = self.units[offer, slot].astype("int64")
@@ -377,12 +394,9 @@ class Allocation:
 
 
 def slot_starts(market: Market, limits: Limits) -> Array:
-    """Starts [T] of the local clock hours from as-of to the end of the horizon.
-
-    Where none starts in between, the hour that holds as-of: no line can be ready at its start.
-    """
+    """Starts [T] of the local clock hours from the one that holds as-of to the horizon's end."""
     steps = np.arange(0, limits.horizon + HOUR, HOUR / 4) + limits.as_of
     hours = np.unique(clock_hours(steps, market.tz))
-    ahead = hours[(hours >= limits.as_of) & (hours < limits.as_of + limits.horizon)]
+    ahead = hours[(hours + HOUR > limits.as_of) & (hours < limits.as_of + limits.horizon)]
     ahead = ahead[clock_hours(ahead, market.tz) == ahead]  # none begins where half an hour is lost
     return ahead if len(ahead) else hours[:1]

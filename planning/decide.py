@@ -264,10 +264,23 @@ def sampled_futures(
     seed: int,
     progress: Progress,
 ) -> list[Orders]:
-    """Forecast the orders of every product and draw the streams that a plan is made for."""
-    arrivals = expect_orders(workspace, inputs, panel, seed=seed, progress=progress)
+    """Forecast the orders of every product and draw the streams that a plan is made for.
+
+    They begin at as-of itself: what comes in the rest of a bucket that as-of cuts in two jams the
+    next one, too.
+    """
+    seen, first = panel, panel.future(1)[0]
+    if first > as_of:
+        seen = replace(panel, ds=panel.ds[:-1], y=panel.y[:, :-1], orders=_but_last(panel.orders))
+        workspace = replace(workspace, horizon=workspace.horizon + pd.Timedelta(workspace.freq))
+    arrivals = expect_orders(workspace, inputs, seen, seed=seed, progress=progress)
     mix = recent_mix(panel, inputs.orders, as_of)
-    return sample_streams(arrivals, workspace.freq, mix, seed)
+    streams = sample_streams(arrivals, workspace.freq, mix, seed)
+    return [each.between(as_of.timestamp(), np.inf) for each in streams]
+
+
+def _but_last(counts: Array | None) -> Array | None:
+    return None if counts is None else counts[:, :-1]
 
 
 def require_sellers(sellers: Market, as_of: pd.Timestamp) -> None:

@@ -171,12 +171,6 @@ def _require_orders(log: Orders, came: Orders, midnights: pd.DatetimeIndex) -> N
         )
 
 
-def part(stream: Orders, since: float, until: float) -> Orders:
-    """The orders of since <= t < until."""
-    first, last = np.searchsorted(stream.at, [since, until])
-    return Orders(**{f.name: getattr(stream, f.name)[first:last] for f in fields(stream)})
-
-
 def followed(first: Orders, then: Orders) -> Orders:
     """The orders of both, the second's after the first's."""
     names = [field.name for field in fields(Orders)]
@@ -200,7 +194,7 @@ class Stage:
 
     def served(self, book: Book, until: float) -> Served:
         """The orders before `until` under what a policy has ordered."""
-        came = part(self.orders, -np.inf, until)
+        came = self.orders.between(-np.inf, until)
         return serve(
             self.market,
             came,
@@ -264,10 +258,10 @@ def _decide(stage: Stage, seen: Situation, name: str, book: Book, day: tuple[int
 
 def _foreseen(stage: Stage, streams: list[Orders], limits: Limits, end: float) -> list[Orders]:
     """The orders of the horizon; after the last day, unknown, those of each sampled future."""
-    came = part(stage.orders, limits.as_of, limits.as_of + limits.horizon)
+    came = stage.orders.between(limits.as_of, limits.as_of + limits.horizon)
     if limits.as_of + limits.horizon <= end:
         return [came]
-    return [followed(came, part(future, end, np.inf)) for future in streams]
+    return [followed(came, future.between(end, np.inf)) for future in streams]
 
 
 def _rolled(
@@ -342,7 +336,7 @@ def evaluate(
     sellers = market(inputs.tables, workspace.timezone)
     require_sellers(sellers, midnights[0])
     log = orders(order_rows(inputs.orders), sellers.product_ids)
-    came = part(log, midnights[0].timestamp(), midnights[-1].timestamp())
+    came = log.between(midnights[0].timestamp(), midnights[-1].timestamp())
     _require_orders(log, came, midnights)
     stage = Stage(
         workspace=workspace,

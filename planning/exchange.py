@@ -57,7 +57,7 @@ def _worth(unserved: Unserved, slots: Slots, terms: Terms, product: int, held: A
             units, offer = held[place, slot], rows[place]
             if units > 0:
                 cost = line_price(terms.tiers, offer, terms.unit_cost[offer], units)
-                since[lines], until[lines] = slots.start[slot], slots.until[product, slot]
+                since[lines], until[lines] = slots.ready[offer, slot], slots.until[product, slot]
                 price[lines], bought[lines], offer_of[lines] = cost, units, offer
                 keep[lines] = cost * (1 - terms.loss[offer] * slots.loses[product, slot])
                 worth -= units * cost * terms.money_cost[offer]

@@ -178,7 +178,7 @@ def _for_paper(sheet: xlsxwriter.worksheet.Worksheet, last_row: int) -> None:
 def _text(value: object) -> str:
     if not isinstance(value, pd.Timestamp):
         return str(value)
-    whole = value == value.floor("min")
+    whole = not (value.second or value.microsecond)
     return value.isoformat(sep=" ", timespec="minutes" if whole else "auto")
 
 

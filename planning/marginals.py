@@ -15,7 +15,7 @@ import pandas as pd
 from planning.allocation import Allocation
 from planning.optimise import Solution
 from planning.pricing import Slots, Terms, Unserved, line_money, relief
-from planning.problem import Array, Plan
+from planning.problem import Array, Plan, hour_of
 from planning.rules import Limits
 from planning.worth import minutes_per_money
 
@@ -67,7 +67,7 @@ def _gains_of_more(
         arriving = units * terms.fill[o]
         whole = max(arriving, 1.0)  # a share of a unit serves nobody: its chance of a whole one
         alike = np.full(len(unserved.fill), whole)
-        value, left = relief(unserved, p, slots.start[t], slots.until[p, t], alike, False)
+        value, left = relief(unserved, p, slots.ready[o, t], slots.until[p, t], alike, False)
         keep = 1 - terms.loss[o] * slots.loses[p, t]
         worth = (value + left * money / units * keep) * arriving / whole
         gains[line] = worth - money * terms.fill[o] - money * terms.money_cost[o]
@@ -100,7 +100,7 @@ def _binding(plan: Plan, allocation: Allocation, unserved: Unserved) -> Array:
     pack is worth having; where it isn't, but one unit would be, the pack is what stops it.
     """
     market = allocation.market
-    slot = np.searchsorted(allocation.starts, plan.available_from)
+    slot = hour_of(plan.available_from, allocation.starts)
     product, terms = market.offer_product[plan.offer], allocation.terms()
     pack = np.maximum(market.pack_size[plan.offer], 1).astype(float)
     lines = (plan.offer, slot, product)
@@ -120,7 +120,7 @@ def _next_best(allocation: Allocation, plan: Plan) -> tuple[Array, Array]:
     """
     market, starts = allocation.market, allocation.starts
     rows, groups = market.by_product
-    slot = np.searchsorted(starts, plan.available_from)
+    slot = hour_of(plan.available_from, starts)
     product = market.offer_product[plan.offer]
     room, plan_room = allocation.room(), allocation.plan_room()
     best, cost = np.full(len(plan), -1), np.full(len(plan), np.inf)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from planning.allocation import Allocation
-from planning.problem import HOUR, Array
+from planning.problem import HOUR, Array, hour_of
 from planning.simulate import Outcome, Simulator
 from planning.worth import minutes_per_money
 
@@ -72,7 +72,7 @@ def give_back(
     worst = np.argsort(rate, kind="stable")
     money = np.cumsum((plan.units * plan.unit_cost)[worst])
     given = worst[money <= share * money[-1:]]
-    slot = np.searchsorted(allocation.starts, plan.available_from)
+    slot = hour_of(plan.available_from, allocation.starts)
     units = allocation.units.copy()
     units[plan.offer[given], slot[given]] = 0.0
     allocation.replace(np.maximum(units, allocation.frozen))
@@ -82,7 +82,7 @@ def costs_of(allocation: Allocation, simulator: Simulator, minute_price: float) 
     """Serve the futures under the allocation and add up."""
     plan, market = allocation.plan(), allocation.market
     outcomes = simulator.serve(plan)
-    slot = np.searchsorted(allocation.starts, plan.available_from)
+    slot = hour_of(plan.available_from, allocation.starts)
     product = market.offer_product[plan.offer]
     arrived = np.mean([outcome.arrived[: len(plan)] for outcome in outcomes], axis=0)
     unused = np.mean([outcome.unused[: len(plan)] for outcome in outcomes], axis=0)

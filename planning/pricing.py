@@ -40,6 +40,7 @@ class Slots(NamedTuple):
     """Clock hours [T] at which units may become available."""
 
     start: Array  # [T] instant
+    ready: Array  # [O, T] instant at which an offer's units of that slot can be ready
     until: Array  # [N, T] instant at which a product's units of that slot are gone
     loses: Array  # [N, T] 1 where units left over lose value, 0 where they keep it
 
@@ -212,7 +213,7 @@ def _best_block(
             break
         arriving = _arriving(unserved, offer, bought, units)
         value, left = relief(
-            unserved, product, slots.start[slot], slots.until[product, slot], arriving, False
+            unserved, product, slots.ready[offer, slot], slots.until[product, slot], arriving, False
         )
         paid = money * arriving.mean() / units
         gain = value - paid + left * cost * keep - money * terms.money_cost[offer]
@@ -319,7 +320,9 @@ def _price_product(
             continue
         bought = terms.bought[offer, slot]
         arriving = _arriving(unserved, offer, bought, units[cell])
-        relief(unserved, product, slots.start[slot], slots.until[product, slot], arriving, True)
+        relief(
+            unserved, product, slots.ready[offer, slot], slots.until[product, slot], arriving, True
+        )
         before = line_money(terms.tiers, offer, terms.unit_cost[offer], bought)
         terms.bought[offer, slot] += units[cell]
         after = line_money(terms.tiers, offer, terms.unit_cost[offer], terms.bought[offer, slot])

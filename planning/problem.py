@@ -154,6 +154,11 @@ class Orders:
     def __len__(self) -> int:
         return len(self.at)
 
+    def between(self, since: float, until: float) -> Orders:
+        """The orders of since <= t < until."""
+        first, last = np.searchsorted(self.at, [since, until])
+        return Orders(**{f.name: getattr(self, f.name)[first:last] for f in fields(Orders)})
+
 
 SEGMENTS = ("individual", "distributor", "enterprise")
 

@@ -27,7 +27,7 @@ def resampled(stage, inputs, today, progress) -> list[Orders]:
     """Last week's orders, some of them doubled, some left out: a forecast that costs nothing."""
     log = orders(evaluate.order_rows(inputs.orders), stage.market.product_ids)
     since = today.timestamp() - 7 * DAY
-    week = evaluate.part(log, since, since + stage.workspace.horizon.total_seconds())
+    week = log.between(since, since + stage.workspace.horizon.total_seconds())
     streams = []
     for seed in range(4):
         rows = np.repeat(np.arange(len(week)), np.random.default_rng(seed).poisson(1.0, len(week)))

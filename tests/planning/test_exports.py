@@ -86,6 +86,24 @@ def test_the_three_formats_say_the_same(tmp_path):
             assert value == (pytest.approx(want) if isinstance(want, float) else want)
 
 
+@pytest.mark.parametrize(
+    "twice",
+    [
+        "2026-04-05T01:30:00+10:30[Australia/Lord_Howe]",
+        "2026-10-25T02:00:00+02:00[Europe/Berlin]",
+        "2026-10-25T02:00:00+01:00[Europe/Berlin]",
+        "2026-11-01T01:00:07-05:00[America/New_York]",
+    ],
+)
+def test_an_hour_that_comes_twice_is_written_with_its_offset(tmp_path, twice):
+    stamp, zone = twice.removesuffix("]").split("[")
+    rows = LINES.assign(available_from=pd.Timestamp(stamp).tz_convert(zone))
+    _, sheet = sheet_of(exported(tmp_path / "out", lines=rows) / "=S2" / "request.xlsx")
+    letter = openpyxl.utils.get_column_letter(COLUMNS.index("available_from") + 1)
+    written = [cell.value for cell in sheet[letter] if str(cell.value).startswith("2026-")]
+    assert [pd.Timestamp(each) for each in written] == [pd.Timestamp(stamp)] * 2
+
+
 def test_text_that_looks_like_a_formula_or_a_link_stays_text(tmp_path):
     book, sheet = sheet_of(exported(tmp_path / "out") / "=S2" / "request.xlsx")
     for row in sheet.iter_rows():

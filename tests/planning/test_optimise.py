@@ -147,11 +147,33 @@ def test_a_kept_line_that_no_order_is_expected_for_says_so():
     assert rows.loc[["p0"], "reason"].str.startswith("covers").all()
 
 
-def test_no_clock_hour_within_the_horizon_means_no_plan():
+@pytest.mark.parametrize(("lead", "ready"), [(0, 20 * 60 + 1), (15 * 60 + 1, 35 * 60 + 2)])
+def test_a_plan_covers_what_is_left_of_the_hour_that_as_of_and_lead_cut_in_two(lead, ready):
+    within = Limits(as_of=AS_OF + 20 * 60 + 0.5, horizon=HOUR / 2, working_capital=1e5)
+    market = a_market(lead_time=np.array([float(lead)]), direct=np.array([True]))
+    jammed = some_orders(np.linspace(36, 49, 200))
+    found = solve(market, [jammed], within, AIMS, seed=0)
+    assert set(found.plan.available_from) == {AS_OF + ready}
+    assert set(found.plan.available_to) == {AS_OF + HOUR}
+    assert violations(lines(found.plan, market, found.reasons), market, within) == []
+    assert found.predicted.mean_minutes < 0.2 * found.reactive.mean_minutes
+
+
+def test_a_line_that_starts_within_an_hour_is_kept_by_a_freeze():
+    within = Limits(as_of=AS_OF + 20 * 60, horizon=6 * HOUR, working_capital=1e5)
+    market = a_market(lead_time=np.array([900.0]))
+    jammed = some_orders(np.linspace(36, 49, 200))
+    first = solve(market, [jammed], within, AIMS, seed=0)
+    assert (first.plan.available_from % HOUR > 0).any()
+    later = solve(market, [jam()], within, AIMS, seed=0, previous=first.plan, freeze=DAY)
+    rows = [set(zip(p.available_from, p.units, strict=True)) for p in (first.plan, later.plan)]
+    assert rows[0] <= rows[1]
+
+
+def test_where_nothing_can_be_ready_within_the_horizon_nothing_is_planned():
     within = Limits(as_of=AS_OF + 20 * 60, horizon=HOUR / 2, working_capital=1e5)
-    found = solve(
-        a_market(lead_time=np.zeros(1)), [some_orders([25, 26, 27])], within, AIMS, seed=0
-    )
+    market = a_market(lead_time=np.array([HOUR]))
+    found = solve(market, [some_orders([25, 26, 27])], within, AIMS, seed=0)
     assert len(found.plan) == 0
     assert found.predicted == replace(found.reactive)
 

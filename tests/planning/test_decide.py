@@ -1,0 +1,38 @@
+"""What a run expects: the orders from as-of on, whenever that is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from forecast import forecast
+from planning import decide
+from planning.tables import read_workspace
+from planning.workspace import load_workspace
+from tests.planning.workspaces import AS_OF
+
+
+@pytest.mark.parametrize("late", ["0min", "20min", "59min 59.5s"])
+def test_sampled_orders_begin_at_as_of_and_fill_the_horizon(fresh, monkeypatch, late):
+    monkeypatch.setattr(
+        decide, "forecast", lambda *a, **known: forecast(*a, **{**known, "members": ["seasonal"]})
+    )
+    workspace = replace(load_workspace(fresh), horizon=pd.Timedelta("6h"))
+    as_of = pd.Timestamp(f"{AS_OF}T12:00", tz=workspace.timezone) - pd.Timedelta("1D")
+    as_of += pd.Timedelta(late)
+    inputs = read_workspace(workspace, as_of)
+    panel = decide.past_demand(workspace, inputs, as_of)
+    streams = decide.sampled_futures(
+        workspace, inputs, panel, as_of, seed=0, progress=lambda *_: None
+    )
+    at = np.sort(np.concatenate([each.at for each in streams])) - as_of.timestamp()
+    assert at[0] >= 0
+    first = panel.future(1)[0].timestamp() - as_of.timestamp()
+    assert at[-1] < first + 6 * 3600
+    assert at[-1] > first + 5.5 * 3600
+    if first > 600:  # the rest of the hour has its share of orders
+        expected = (at < first + 3600).sum() - (at < first).sum()
+        assert (at < first).sum() == pytest.approx(expected * first / 3600, rel=0.5)
