@@ -49,6 +49,7 @@ from planning.workspace import ConfigError, Workspace
 
 LEAST_HISTORY = 7  # days before the first one evaluated: last week must exist
 SERVICE, SHARES, UNITS = 5, 6, 7  # numbers of these purposes among the seed's
+LEAST_REACHABLE = 0.05  # of the minutes on demand, below which a share of it says nothing
 FORECAST_SHARE = 0.7  # of a day's work, for its progress
 REACTIVE, FORESIGHT = "none", "foresight"
 
@@ -89,12 +90,13 @@ class Evaluation:
         """One row a policy: the figures of replay, and the share of the reachable won.
 
         That share is (reactive - policy) / (reactive - foresight) in mean minutes; NaN where
-        foresight is no better than buying on demand.
+        foresight gains less than `LEAST_REACHABLE` of reactive's: chance would be most of it.
         """
         table = pd.DataFrame({name: one.kpis() for name, one in self.served.items()}, dtype=float).T
         minutes = table["mean_minutes"]
         reachable = minutes[REACTIVE] - minutes[FORESIGHT]
-        won = (minutes[REACTIVE] - minutes) / (reachable if reachable > 0 else np.nan)
+        least = LEAST_REACHABLE * minutes[REACTIVE]
+        won = (minutes[REACTIVE] - minutes) / (reachable if reachable > least else np.nan)
         table.insert(0, "share_of_reachable", won)
         table["lines"] = [len(self.books[name].plan) for name in table.index]
         return table.rename_axis("policy").reset_index()

@@ -31,6 +31,14 @@ class Aims:
     segment_weight: Mapping[str, float]
     worst_share: float = 1.0  # of the futures, those with most waiting, whose waiting counts
 
+    def __post_init__(self) -> None:
+        """Refuse a share that is none, and segments that nobody has."""
+        unknown = set(self.segment_weight) - set(SEGMENTS)
+        if unknown:
+            raise ValueError(f"segment_weight names {sorted(unknown)}; there are {SEGMENTS}")
+        if not (0 <= self.target_share <= 1 and 0 < self.worst_share <= 1):
+            raise ValueError("target_share and worst_share are shares, from 0 to 1")
+
     def weights(self) -> Array:
         """[segments] multiplier of the delay cost."""
         return np.array([self.segment_weight.get(name, 1.0) for name in SEGMENTS])

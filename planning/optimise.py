@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -35,6 +35,7 @@ SHARE_ROOM = 1.25  # of the money of one growth that shares are taken of in the 
 SAMPLE = 200  # products that tell the first round what to expect
 FLOOR_SHARE = 0.5  # of the last round's marginal return: blocks below it are not even priced
 URGENCIES = (1.0, 0.1, 0.01)  # price of a minute, in mean order values, while the target is missed
+CALMER = (1.0, 0.25, 0.0625, 0.0)  # of the delay cost: prices tried where none above may be paid
 JUDGED_ORDERS = 2_500_000  # of the futures that tell what to keep, and why
 CHANCES = 1  # number of this purpose among the seed's
 
@@ -62,8 +63,9 @@ class Solution:
     status: str
     objective: float  # money: expected spend, delay and capital cost over the sampled futures
     bound: float  # no plan has a lower expected objective on them
-    predicted: Expectation
-    reactive: Expectation
+    predicted: Expectation  # with the lines committed before
+    reactive: Expectation  # nothing bought ahead, now or before
+    before: Expectation  # with the lines committed before alone: what the plan adds to
     seconds: float
     growth: Growth
 
@@ -271,13 +273,13 @@ def grow_on(
         floor = last * FLOOR_SHARE if added else 0.0
 
 
-def _minute_prices(reactive: Expectation, futures: Sequence[Future], aims: Aims) -> list[float]:
+def _minute_prices(before: Expectation, futures: Sequence[Future], aims: Aims) -> list[float]:
     """Prices of a minute to try, dearest first: while the target is missed, minutes come first."""
     orders = np.mean([len(future.orders) for future in futures])
-    order_value = reactive.spend / max(float(orders), 1.0)
+    order_value = before.spend / max(float(orders), 1.0)
     urgent = [share * order_value for share in URGENCIES]
-    calm = [aims.delay_cost, 0.0]
-    if reactive.on_time_share >= aims.target_share:
+    calm = [aims.delay_cost * share for share in CALMER]
+    if before.on_time_share >= aims.target_share:
         return calm
     return [price for price in urgent if price > aims.delay_cost] + calm
 
@@ -320,15 +322,20 @@ def solve(
         Seconds from as-of; lines of `previous` to be ordered in that time are kept as they are.
     """
     started = time.perf_counter()
+    if not streams:
+        raise ValueError("no sampled orders to plan for: give one stream of them or more")
     futures = futures_of(market, streams, aims.weights(), stream(seed, CHANCES))
     money_cost = aims.capital_cost * limits.horizon / YEAR
-    reactive = expect(market, futures, Plan.empty(), limits, aims, seed)
+    none = Plan.empty()
+    before = reactive = expect(market, futures, none, limits, aims, seed)
+    if len(limits.committed):
+        reactive = expect(market, futures, none, replace(limits, committed=none), aims, seed)
     worst = aims.worst_share
     if worst == 1:
-        futures = damped(futures, reactive.delays)
+        futures = damped(futures, before.delays)
     judge = Simulator(market, first_of(futures, JUDGED_ORDERS), limits.committed, worst)
     batches = Batches(futures, judge)
-    for minute_price in _minute_prices(reactive, futures, aims):
+    for minute_price in _minute_prices(before, futures, aims):
         allocation = grow(
             batches,
             judge,
@@ -341,7 +348,7 @@ def solve(
         )
         plan = allocation.plan()
         predicted = expect(market, futures, plan, limits, aims, seed)
-        if predicted.spend <= reactive.spend:
+        if predicted.spend <= before.spend:
             break
     else:  # nothing that relieves the jam is worth its money
         allocation = _start(market, limits, 0.0, previous, freeze)
@@ -358,6 +365,7 @@ def solve(
         bound=cost_bound(market, futures, limits, aims.delay_cost),
         predicted=predicted,
         reactive=reactive,
+        before=before,
         seconds=time.perf_counter() - started,
         growth=Growth(
             simulator=judge,

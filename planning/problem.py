@@ -18,6 +18,7 @@ import pandas as pd
 Array = npt.NDArray[Any]
 Tables = Mapping[str, pd.DataFrame]
 
+TINY = 1e-9  # what must be above 0 is at least this
 HOUR = 3600.0
 DAY = 86400.0
 
@@ -212,13 +213,42 @@ def _limit(column: pd.Series) -> Array:
     return column.astype(float).fillna(np.inf).to_numpy()
 
 
+def _whole(column: pd.Series, least: int) -> Array:
+    """[n] int64; what is missing, broken or below `least` is refused, not rounded."""
+    values = column.to_numpy(dtype=float, na_value=np.nan)
+    wrong = ~((values >= least) & (values == np.floor(values)))
+    if wrong.any():
+        raise ValueError(
+            f"{column.name} is {values[wrong][0]:g}; it must be whole, {least} or more"
+        )
+    return values.astype("int64")
+
+
+def _number(column: pd.Series, low: float = 0.0, high: float = np.inf) -> Array:
+    """[n] float64; what is missing or outside of low to high is refused."""
+    values = column.to_numpy(dtype=float, na_value=np.nan)
+    wrong = ~((values >= low) & (values <= high) & np.isfinite(values))
+    if wrong.any():
+        told = f"from {low:g} to {high:g}" if np.isfinite(high) else f"{low:g} or more"
+        raise ValueError(f"{column.name} is {values[wrong][0]:g}; it must be {told}")
+    return values
+
+
+def _direct(fulfilment: pd.Series) -> Array:
+    known = fulfilment.isin(["direct", "code"])
+    if not known.all():
+        raise ValueError(f"fulfilment is {fulfilment[~known].iloc[0]!r}; it is code or direct")
+    return (fulfilment == "direct").to_numpy()
+
+
 def _qualified_until(suppliers: pd.DataFrame, tz: str) -> Array:
     """The end of the licence's last local day; -inf without a number or a date."""
     last_day = pd.to_datetime(suppliers["licence_valid_until"])
     ends = (last_day + pd.Timedelta(days=1)).dt.tz_localize(
         tz, ambiguous=True, nonexistent="shift_forward"
     )
-    licensed = suppliers["licence_no"].notna() & last_day.notna()
+    named = suppliers["licence_no"].astype(object).fillna("").astype(str).str.strip() != ""
+    licensed = named & last_day.notna()
     return np.where(licensed, np.nan_to_num(epoch(ends), nan=-np.inf), -np.inf)
 
 
@@ -228,8 +258,8 @@ def market(tables: Tables, tz: str) -> Market:
     Raises
     ------
     ValueError
-        When an offer, tier or stock row names a product or supplier that isn't listed; the
-        reader of tables quarantines such rows beforehand.
+        When an offer, tier or stock row names a product or supplier that isn't listed, or a number
+        is missing, broken or out of bounds; the reader of tables quarantines such rows beforehand.
     """
     products, suppliers, offers = tables["products"], tables["suppliers"], tables["offers"]
     tiers, stock = tables["price_tiers"], tables["stock"]
@@ -242,33 +272,33 @@ def market(tables: Tables, tz: str) -> Market:
     return Market(
         tz=tz,
         product_ids=products["product_id"].to_numpy(dtype=object),
-        direct=(products["fulfilment"] == "direct").to_numpy(),
+        direct=_direct(products["fulfilment"]),
         shelf_life=_limit(products["shelf_life_days"]) * DAY,
         supplier_ids=suppliers["supplier_id"].to_numpy(dtype=object),
         qualified_until=_qualified_until(suppliers, tz),
         max_share=_limit(suppliers["max_share"]),
         credit_limit=_limit(suppliers["credit_limit"]),
-        channels=suppliers["spot_channels"].to_numpy(dtype="int64"),
+        channels=_whole(suppliers["spot_channels"], 1),
         offer_supplier=_rows(offers["supplier_id"], suppliers["supplier_id"], "supplier"),
         offer_product=_rows(offers["product_id"], products["product_id"], "product"),
-        unit_cost=offers["unit_cost"].to_numpy(dtype=float),
-        spot_unit_cost=offers["spot_unit_cost"].to_numpy(dtype=float),
-        min_order_qty=offers["min_order_qty"].to_numpy(dtype="int64"),
-        pack_size=offers["pack_size"].to_numpy(dtype="int64"),
-        lead_time=offers["lead_time_minutes"].to_numpy(dtype=float) * 60,
+        unit_cost=_number(offers["unit_cost"]),
+        spot_unit_cost=_number(offers["spot_unit_cost"]),
+        min_order_qty=_whole(offers["min_order_qty"], 1),
+        pack_size=_whole(offers["pack_size"], 1),
+        lead_time=_number(offers["lead_time_minutes"]) * 60,
         max_units=_limit(offers["max_units"]),
         max_units_per_hour=_limit(offers["max_units_per_hour"]),
-        fill_rate=offers["fill_rate"].to_numpy(dtype=float),
-        spot_minutes=offers["spot_minutes"].to_numpy(dtype=float),
-        loss_rate=offers["loss_rate_if_unused"].to_numpy(dtype=float),
+        fill_rate=_number(offers["fill_rate"], TINY, 1.0),
+        spot_minutes=_number(offers["spot_minutes"], TINY),
+        loss_rate=_number(offers["loss_rate_if_unused"], 0.0, 1.0),
         tier_offer=tier_offer,
-        tier_min_qty=tiers["min_qty"].to_numpy(dtype=float),
-        tier_unit_cost=tiers["unit_cost"].to_numpy(dtype=float),
+        tier_min_qty=_whole(tiers["min_qty"], 1).astype(float),
+        tier_unit_cost=_number(tiers["unit_cost"]),
         stock_product=_rows(stock["product_id"], products["product_id"], "product"),
         stock_supplier=pd.Index(suppliers["supplier_id"]).get_indexer(
             pd.Index(stock["supplier_id"])
         ),
-        stock_units=stock["units"].to_numpy(dtype="int64"),
+        stock_units=_whole(stock["units"], 0),
         stock_expires=np.where(np.isnan(expires), np.inf, expires),
     )
 
@@ -281,10 +311,13 @@ def orders(frame: pd.DataFrame, products: Array) -> Orders:
     Raises
     ------
     ValueError
-        When a row names an unlisted product or segment.
+        When a row names an unlisted product or segment, has no instant, or asks for less than one
+        whole unit.
     """
     rows = frame[frame["status"] != "cancelled"]
     at = epoch(rows["ordered_at"])
+    if np.isnan(at).any():
+        raise ValueError("an order has no ordered_at")
     by_time = np.argsort(at, kind="stable")
     segments = rows["segment"].astype(object).fillna(SEGMENTS[0])
     segment = _rows(segments, pd.Series(SEGMENTS), "segment")
@@ -292,7 +325,7 @@ def orders(frame: pd.DataFrame, products: Array) -> Orders:
     return Orders(
         at=at[by_time],
         product=product[by_time].astype("int32"),
-        quantity=rows["quantity"].to_numpy(dtype="int64")[by_time],
+        quantity=_whole(rows["quantity"], 1)[by_time],
         segment=segment[by_time].astype("int8"),
     )
 
@@ -334,7 +367,7 @@ def plan_of(frame: pd.DataFrame, market: Market) -> Plan:
     Raises
     ------
     ValueError
-        When a line names an offer that doesn't exist.
+        When a line names an offer that doesn't exist, or its units are not whole.
     """
     known = market.offer_rows()
     pairs = list(zip(frame["supplier_id"], frame["product_id"], strict=True))
@@ -346,6 +379,6 @@ def plan_of(frame: pd.DataFrame, market: Market) -> Plan:
         order_by=epoch(frame["order_by"]),
         available_from=epoch(frame["available_from"]),
         available_to=epoch(frame["available_to"]),
-        units=frame["units"].to_numpy(dtype="int64"),
+        units=_whole(frame["units"], 0),
         unit_cost=frame["unit_cost"].to_numpy(dtype=float),
     )

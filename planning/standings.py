@@ -56,7 +56,11 @@ def words(found: Evaluation, target_minutes: float) -> str:
             [(head, [_cell(form, v) for v in table[c]]) for c, (head, form) in SHOWN.items()],
         ),
     ]
-    told.append("won = share of the way from buying on demand to perfect foresight")
+    told.append(
+        "won = share of the way from buying on demand to perfect foresight"
+        if np.isfinite(table["share_of_reachable"]).any()
+        else "won: no share is told, perfect foresight saves too little on these days"
+    )
     segments = found.by_segment().pivot_table(
         index="policy", columns="segment", values="mean_minutes", sort=False
     )

@@ -147,6 +147,14 @@ def test_where_nothing_is_reachable_there_is_no_share(found):
     assert {row["share_of_reachable"] for row in said["policies"].values()} == {None}
     assert "–" in standings.words(idle, 5)
     assert "of what perfect foresight wins" not in standings.page(idle, "")
+    assert "saves too little" in standings.words(idle, 5)
+
+
+def test_a_share_of_next_to_nothing_is_not_told(found):
+    none = found.served["none"]
+    hardly = replace(none, minutes=none.minutes * 0.97)
+    calm = replace(found, served=dict.fromkeys(POLICIES, none) | {"foresight": hardly})
+    assert calm.policies()["share_of_reachable"].isna().all()
 
 
 # What is carried from day to day

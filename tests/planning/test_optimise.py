@@ -93,6 +93,29 @@ def test_what_is_committed_is_not_bought_again():
     assert more.plan.units.sum() < 0.1 * first.units.sum()
     alone = solve(market, [orders], within, AIMS, seed=0)
     assert more.predicted.mean_minutes <= alone.predicted.mean_minutes + 0.05
+    assert more.reactive.mean_minutes == alone.reactive.mean_minutes  # on demand is on demand
+    assert more.before.mean_minutes < 0.2 * more.reactive.mean_minutes
+
+
+def test_a_dear_minute_is_bought_as_far_as_buying_on_demand_would_pay_for_it():
+    """Not all or nothing: between the delay cost and 0 there are prices that can be paid."""
+    market = several(
+        products=2,
+        suppliers=2,
+        offers=2,
+        lead_time=np.zeros(2),
+        unit_cost=np.array([10.4, 10.8]),
+        spot_unit_cost=np.array([10.5, 10.5]),
+        loss_rate=np.zeros(2),
+    )
+    calm, jammed = np.arange(60, 660, 10), np.linspace(700, 705, 20)
+    minutes = np.concatenate([np.arange(60, 660, 6), calm, jammed])
+    came = some_orders(np.sort(minutes), product=np.repeat([0, 1], [100, 80])[np.argsort(minutes)])
+    aims = replace(AIMS, delay_cost=0.2, target_share=0.0)
+    found = solve(market, [came], limits(1e5), aims, seed=0)
+    assert found.predicted.spend <= found.reactive.spend
+    assert 0 < found.growth.minute_price < 0.2
+    assert found.predicted.mean_minutes < 0.5 * found.reactive.mean_minutes
 
 
 def test_committed_lines_take_their_room_and_money():
