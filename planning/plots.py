@@ -83,11 +83,13 @@ def delivery_figure(solution: Solution, market: Market, target_minutes: float) -
         ("with the plan", solution.predicted.by_hour, ACCENT),
     ):
         figure.add_scatter(x=hours, y=minutes, name=name, line={"color": colour, "width": 2})
-    figure.add_hline(
-        y=target_minutes,
-        line={"color": MUTED, "dash": "dot"},
-        annotation={"text": f"target: {target_minutes:g} minutes", "font": {"size": 11}},
-        annotation_position="top left",
+    figure.add_scatter(  # a line with its name in the legend: a label would lie on the curves
+        x=hours[[0, -1]],
+        y=[target_minutes] * 2,
+        name=f"target: {target_minutes:g} minutes",
+        mode="lines",
+        line={"color": MUTED, "dash": "dot", "width": 2},
+        hoverinfo="skip",
     )
     return _by_clock(figure, "Expected delivery time by hour of order", "minutes")
 
