@@ -58,7 +58,7 @@ h3 { font-size: 15px; margin: 20px 0 4px; } summary { cursor: pointer; padding: 
 table { border-collapse: collapse; width: 100%; font-size: 13px; }
 th, td { text-align: left; padding: 4px 10px 4px 0; border-bottom: 1px solid #e4e7eb; }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; }
-td { white-space: nowrap; } td.w { white-space: normal; min-width: 240px; }
+td { white-space: nowrap; } td.w { white-space: normal; min-width: 180px; }
 .scroll { overflow-x: auto; }
 @media (max-width: 640px) {
   body { padding: 16px; } thead { display: none; }
@@ -244,7 +244,6 @@ def _lines(decision: Decision, products: pd.Series) -> pd.DataFrame:
             "units": lines["units"],
             "amount": lines["units"] * lines["unit_cost"],
             "minutes per 1,000": lines["minutes_per_1000"],
-            "unit cost": lines["unit_cost"],
             "next best": _next_best(lines),
             "reason": lines["reason"],
         }
