@@ -34,6 +34,12 @@ CLOCK = (  # how a time axis is labelled, short enough for a telephone
     {"dtickrange": [86_400_000, None], "value": "%-d %b"},
 )
 
+TIME_AXIS = {  # of a figure whose x are instants
+    "tickformatstops": CLOCK,
+    "tickangle": 0,
+    "hoverformat": "%a %-d %b %H:%M",
+}
+
 _AXIS = {"ticks": "outside", "ticklen": 6, "tickcolor": FAINT}  # labels stand off the corner
 pio.templates["peakahead"] = go.layout.Template(
     layout={
@@ -70,7 +76,7 @@ def _styled(figure: go.Figure, title: str, y_title: str) -> go.Figure:
 
 
 def _by_clock(figure: go.Figure, title: str, y_title: str) -> go.Figure:
-    figure.update_xaxes(tickformatstops=CLOCK, tickangle=0)
+    figure.update_xaxes(**TIME_AXIS)
     return _styled(figure, title, y_title)
 
 

@@ -16,6 +16,7 @@ from planning.pages import when
 from planning.plots import (
     HOUSE,
     KEPT,
+    TIME_AXIS,
     delivery_figure,
     demand_figure,
     frontier_figure,
@@ -301,6 +302,7 @@ def test_figures_are_returned_and_sum_up_the_plan(decided):
     assert len(delivery.data[0].x) == len(decision.solution.starts)
     assert delivery.data[-1].name == "target: 5 minutes"
     assert not delivery.layout.annotations
+    assert delivery.layout.xaxis.hoverformat == TIME_AXIS["hoverformat"]
     forecast = decision.demand.forecast
     expected = demand_figure(decision.demand.panel, forecast).data[-1]
     assert expected.y == pytest.approx(forecast.mean.sum(axis=0), rel=1e-5)
