@@ -14,6 +14,26 @@ from planning.simulate import Outcome
 NOTICEABLE = 0.05  # seconds an order; less is told as nothing
 WORTH_TELLING = 0.01  # of the late orders
 NAMED = 3  # suppliers of whom other terms are named
+MOST_DIGITS = 6  # of a share in percent
+CHANGES = {  # what is changed -> in words
+    "capital": "{amount:,.0f} more working capital",
+    "channel": "{amount:g} more spot channel at {supplier}",
+    "lead_time": "{amount:.0%} of the lead time at {supplier}",
+}
+
+
+def on_time(share: float, target: float, digits: int = 0) -> str:
+    """A share in percent; with more digits where rounding alone would make it reach the target."""
+    if share >= target:
+        return f"{share:.{digits}%}"
+    finer = range(digits, MOST_DIGITS + 1)
+    shown = [f"{share:.{more}%}" for more in finer]
+    return next((text for text in shown if float(text[:-1]) < 100 * target - 1e-9), shown[-1])
+
+
+def change(what: str, supplier_id: str, amount: float) -> str:
+    """A change of terms in a few words, of the columns of that name in shadow_prices.csv."""
+    return CHANGES[what].format(supplier=supplier_id, amount=amount)
 
 
 def effect(name: str, base: Expectation, result: Expectation) -> str:
@@ -56,11 +76,12 @@ def capital_advice(
     if np.isnan(needed):
         best = frontier.iloc[-1]
         return (
-            f"More working capital alone doesn't reach {target_share:.0%} on time: with "
-            f"{best['capital']:,.0f} committed it is {best['on_time_share']:.1%}."
+            f"More working capital alone doesn't reach {100 * target_share:g}% on time: with "
+            f"{best['capital']:,.0f} committed it is "
+            f"{on_time(best['on_time_share'], target_share, digits=1)}."
         )
     return (
-        f"{target_share:.0%} on time would take about {max(needed - capital, 0.0):,.0f} more "
+        f"{100 * target_share:g}% on time would take about {max(needed - capital, 0.0):,.0f} more "
         f"working capital, {max(needed, capital):,.0f} in all."
     )
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 import xlsxwriter
+from xlsxwriter.utility import xl_rowcol_to_cell
 
 from planning.requests import request_id
 from planning.store import write_json
@@ -47,12 +48,12 @@ HEADINGS = {
         "行号",
         "商品编号",
         "商品名称",
-        "最迟下单",
-        "可用起始",
-        "可用截止",
+        "最晚下单时间",
+        "可用开始时间",
+        "可用结束时间",
         "数量",
         "确认数量",
-        "确认可用起始",
+        "实际可用时间",
         "单价",
         "金额",
         "请求号",
@@ -60,19 +61,45 @@ HEADINGS = {
 }
 NAMES = {  # what a column is called in some language -> what we call it
     shown: name for told in HEADINGS.values() for shown, name in zip(told, COLUMNS, strict=True)
+} | {  # as requests sent out by earlier versions have it
+    "最迟下单": "order_by",
+    "可用起始": "available_from",
+    "可用截止": "available_to",
+    "确认可用起始": "confirmed_from",
 }
-TITLES = {"en": "Pre-allocation request", "zh": "预配货请求"}
+TITLES = {"en": "Pre-allocation request", "zh": "备货确认单"}
 HOW_TO = {
     "en": "Please fill in the yellow cells and send the file back: the units that you confirm (0 = "
     "none), and from when if that is not Ready from.",
     "zh": "请填写黄色单元格并回传：确认数量（0 表示无货）；"
-    "若可用起始时间有变，请填写确认可用起始。",
+    "若可用开始时间有变，请填写实际可用时间。",
+}
+BINDING = {
+    "en": "What you confirm binds both sides: you hold these units ready, we buy them at the unit "
+    "cost shown. Please answer each line before its Order by; the first is due by {first}.",
+    "zh": "一经确认，对双方均有约束：贵方按确认数量备货，我方按所列单价采购。"
+    "请在各行的最晚下单时间之前回复，最早一行为 {first}。",
+}
+ABOUT = {
+    "en": "Supplier {supplier_id} · as of {as_of} · {lines:,} lines, {units:,} units, amount "
+    "{amount:,.2f} · request id {request} (your answer is known by it; please leave it as it is)",
+    "zh": "供应商编号 {supplier_id} · 截至 {as_of} · 共 {lines:,} 行，数量合计 {units:,}，"
+    "金额合计 {amount:,.2f} · 请求号 {request}（用于识别贵方的回复，请勿改动）",
+}
+ASKED_UNITS = {  # what a cell says when it is chosen, and when it is filled in wrongly
+    "en": ("Confirmed units", "A whole number from 0 (none) to the units asked for."),
+    "zh": ("确认数量", "请填写 0（无货）至所需数量之间的整数。"),
+}
+ASKED_FROM = {
+    "en": ("Confirmed from", "Only if not Ready from: day and time, such as {example}."),
+    "zh": ("实际可用时间", "仅当与可用开始时间不同时填写日期和时间，例如 {example}。"),
 }
 ROW_HEIGHT = 15  # points
 WIDTHS = (10, 14, 36, 23, 23, 23, 8, 12, 23, 11, 13, 10)
 PLACES = 6  # decimals of amounts
 PRINTED = len(COLUMNS) - 1  # the request stands in the second row, too
 HEAD = 3  # row of the headings, from 0
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a cell of a CSV that begins so is run by Excel
 
 
 def with_text_stamps(rows: pd.DataFrame) -> pd.DataFrame:
@@ -87,7 +114,10 @@ def csv_text(rows: pd.DataFrame) -> str:
 
 
 def _write_csv(path: Path, lines: pd.DataFrame, _: dict[str, str], **__: Any) -> None:
-    path.write_text(csv_text(lines), encoding="utf-8-sig")  # Excel takes it for GBK without
+    names = lines["product_name"]
+    risky = names.str.startswith(FORMULA)
+    safe = lines.assign(product_name=names.where(~risky, "'" + names))  # ids stay exact
+    path.write_text(csv_text(safe), encoding="utf-8-sig")  # Excel takes it for GBK without
 
 
 def _write_json(
@@ -115,14 +145,70 @@ def _write_xlsx(
     sheet = book.add_worksheet(TITLES[language][:31])
     bold = book.add_format({"bold": True, "font_size": 14})
     sheet.write_string(0, 0, f"{TITLES[language]} · {supplier['name']}", bold)
-    asked = (supplier["supplier_id"], as_of.isoformat(), str(lines["request"].iloc[0]))
-    sheet.write_string(1, 0, " · ".join(asked))
-    sheet.write_string(2, 0, HOW_TO[language])
+    sheet.write_string(1, 0, _about(lines, supplier["supplier_id"], as_of, language))
+    _how_to(book, sheet, lines, language)
     _fill_in(book, sheet, lines, HEADINGS[language])
+    _check_answers(sheet, lines, as_of, language)
     sheet.freeze_panes(HEAD + 1, 0)
     sheet.autofilter(HEAD, 0, HEAD + len(lines), len(COLUMNS) - 1)
     _for_paper(sheet, HEAD + len(lines))
     book.close()
+
+
+def _about(lines: pd.DataFrame, supplier_id: str, as_of: pd.Timestamp, language: str) -> str:
+    """Who is asked, when, for how much in all, and what the request is known by."""
+    return ABOUT[language].format(
+        supplier_id=supplier_id,
+        as_of=_text(as_of),
+        request=lines["request"].iloc[0],
+        lines=len(lines),
+        units=int(lines["units"].sum()),
+        amount=float(lines["amount"].sum()),
+    )
+
+
+def _how_to(
+    book: xlsxwriter.Workbook,
+    sheet: xlsxwriter.worksheet.Worksheet,
+    lines: pd.DataFrame,
+    language: str,
+) -> None:
+    """What to fill in, what that commits to and by when, across the columns that are printed."""
+    first = _text(lines["order_by"].min())
+    told = " ".join([HOW_TO[language], BINDING[language].format(first=first)])
+    form = book.add_format({"text_wrap": True, "valign": "top"})
+    sheet.merge_range(HEAD - 1, 0, HEAD - 1, PRINTED - 1, told, form)
+    sheet.set_row(HEAD - 1, ROW_HEIGHT * _rows_of(told, sum(WIDTHS[:PRINTED])))
+
+
+def _check_answers(
+    sheet: xlsxwriter.worksheet.Worksheet,
+    lines: pd.DataFrame,
+    as_of: pd.Timestamp,
+    language: str,
+) -> None:
+    """Have the yellow cells take 0 to the units asked for, and a day and time from as-of on."""
+    top, bottom = HEAD + 1, HEAD + len(lines)
+    units, few, since = (COLUMNS.index(name) for name in ("units", *ANSWERS))
+    title, told = ASKED_UNITS[language]
+    whole = {"validate": "integer", "criteria": "between", "minimum": 0}
+    whole |= {"maximum": f"={xl_rowcol_to_cell(top, units, col_abs=True)}"}
+    sheet.data_validation(top, few, bottom, few, whole | _spoken(title, told))
+    title, told = ASKED_FROM[language]
+    told = told.format(example=f"{lines['available_from'].min():%Y-%m-%d %H:%M}")
+    naive = as_of.tz_localize(None).to_pydatetime()
+    stamp = {"validate": "date", "criteria": ">=", "value": naive}
+    stamp |= {"error_type": "warning"}  # a time as text, with its offset, is understood, too
+    sheet.data_validation(top, since, bottom, since, stamp | _spoken(title, told))
+
+
+def _spoken(title: str, told: str) -> dict[str, str]:
+    return {
+        "input_title": title,
+        "input_message": told,
+        "error_title": title,
+        "error_message": told,
+    }
 
 
 def _fill_in(
@@ -136,18 +222,25 @@ def _fill_in(
     plain = book.add_format(cell)
     wrapped = book.add_format(cell | {"text_wrap": True})
     head = book.add_format(cell | {"text_wrap": True, "bold": True, "bg_color": "#EDEDED"})
-    money = book.add_format(cell | {"num_format": "#,##0.00####"})
-    wanted = book.add_format(cell | {"bg_color": "#FFF2CC"})
+    money = {
+        "unit_cost": book.add_format(cell | {"num_format": "#,##0.00####"}),
+        "amount": book.add_format(cell | {"num_format": "#,##0.00"}),
+    }
+    yellow = cell | {"bg_color": "#FFF2CC"}
+    wanted = {
+        "confirmed_units": book.add_format(yellow | {"num_format": "0"}),
+        "confirmed_from": book.add_format(yellow | {"num_format": "yyyy-mm-dd hh:mm"}),
+    }
     faint = book.add_format({"font_size": 8, "font_color": "#808080", "valign": "top"})
     for column, name in enumerate(COLUMNS):
         sheet.write_string(HEAD, column, headings[column], head)
         sheet.set_column(column, column, WIDTHS[column])
         if name == "units":
             sheet.write_column(HEAD + 1, column, lines[name], plain)
-        elif name in ("unit_cost", "amount"):
-            sheet.write_column(HEAD + 1, column, lines[name], money)
-        elif name in ANSWERS:
-            sheet.write_column(HEAD + 1, column, [""] * len(lines), wanted)
+        elif name in money:
+            sheet.write_column(HEAD + 1, column, lines[name], money[name])
+        elif name in wanted:
+            sheet.write_column(HEAD + 1, column, [""] * len(lines), wanted[name])
         else:
             form = {"product_name": wrapped, "request": faint}.get(name, plain)
             for row, value in enumerate(lines[name], start=HEAD + 1):

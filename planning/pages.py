@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from html import escape
 from string import Template
 
+import numpy as np
+import pandas as pd
 import plotly.graph_objects as go
+
+LONG = 32  # characters, from which on a cell may have several lines
 
 PAGE = Template("""<!doctype html>
 <html lang="en">
@@ -59,3 +63,54 @@ def figure_html(figure: go.Figure, *, first: bool, number: int) -> str:
             config={"displayModeBar": False, "responsive": True},
         )
     )
+
+
+def table_html(
+    rows: pd.DataFrame, *, headings: Mapping[str, str] | None = None, forms: Mapping[str, str]
+) -> str:
+    """Rows as a table; on a narrow screen each row becomes a block of labelled cells.
+
+    Parameters
+    ----------
+    headings
+        What a column is called; else by its name, its underscores as spaces.
+    forms
+        Format of a column's numbers; else whole ones as they are, others with two digits.
+    """
+    told = {name: (headings or {}).get(str(name), str(name).replace("_", " ")) for name in rows}
+    kind = {name: _kind(rows[name]) for name in rows}
+    head = "".join(f"<th{kind[name]}>{escape(told[name])}</th>" for name in rows)
+    body = "".join(
+        "<tr>"
+        + "".join(
+            f'<td{kind[name]} data-label="{escape(told[name])}">'
+            f"{escape(_shown(value, forms.get(str(name))))}</td>"
+            for name, value in zip(rows.columns, row, strict=True)
+        )
+        + "</tr>"
+        for row in rows.itertuples(index=False)
+    )
+    return (
+        '<div class="scroll"><table>'
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
+
+
+def when(at: pd.Timestamp) -> str:
+    """An instant to the minute, the year left out."""
+    return at.strftime("%a %d %b %H:%M")
+
+
+def _kind(cells: pd.Series) -> str:
+    """The class of a column: numbers, words of several lines, or neither."""
+    if pd.api.types.is_numeric_dtype(cells):
+        return ' class="n"'
+    return ' class="w"' if cells.astype(str).str.len().max() > LONG else ""
+
+
+def _shown(value: object, form: str | None) -> str:
+    if isinstance(value, pd.Timestamp):
+        return when(value)
+    if isinstance(value, float):
+        return "" if np.isnan(value) else (form or "{:,.2f}").format(value)
+    return (form or "{:,}").format(value) if isinstance(value, int) else str(value)

@@ -34,6 +34,12 @@ CLOCK = (  # how a time axis is labelled, short enough for a telephone
     {"dtickrange": [86_400_000, None], "value": "%-d %b"},
 )
 
+TIME_AXIS = {  # of a figure whose x are instants
+    "tickformatstops": CLOCK,
+    "tickangle": 0,
+    "hoverformat": "%a %-d %b %H:%M",
+}
+
 _AXIS = {"ticks": "outside", "ticklen": 6, "tickcolor": FAINT}  # labels stand off the corner
 pio.templates["peakahead"] = go.layout.Template(
     layout={
@@ -70,7 +76,7 @@ def _styled(figure: go.Figure, title: str, y_title: str) -> go.Figure:
 
 
 def _by_clock(figure: go.Figure, title: str, y_title: str) -> go.Figure:
-    figure.update_xaxes(tickformatstops=CLOCK, tickangle=0)
+    figure.update_xaxes(**TIME_AXIS)
     return _styled(figure, title, y_title)
 
 
@@ -83,11 +89,13 @@ def delivery_figure(solution: Solution, market: Market, target_minutes: float) -
         ("with the plan", solution.predicted.by_hour, ACCENT),
     ):
         figure.add_scatter(x=hours, y=minutes, name=name, line={"color": colour, "width": 2})
-    figure.add_hline(
-        y=target_minutes,
-        line={"color": MUTED, "dash": "dot"},
-        annotation={"text": f"target: {target_minutes:g} minutes", "font": {"size": 11}},
-        annotation_position="top left",
+    figure.add_scatter(  # a line with its name in the legend: a label would lie on the curves
+        x=hours[[0, -1]],
+        y=[target_minutes] * 2,
+        name=f"target: {target_minutes:g} minutes",
+        mode="lines",
+        line={"color": MUTED, "dash": "dot", "width": 2},
+        hoverinfo="skip",
     )
     return _by_clock(figure, "Expected delivery time by hour of order", "minutes")
 

@@ -1,5 +1,7 @@
 """What holds for the project as a whole: lock, documentation, package, tracked files."""
 
+import ast
+import importlib.metadata
 import re
 import subprocess
 import sys
@@ -10,6 +12,7 @@ from pathlib import Path
 import pytest
 from packaging.markers import Marker
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -90,6 +93,35 @@ def test_every_dependency_is_explained_once_and_nothing_else_is():
     explained = re.findall(r"^\| ([a-z][\w-]*) \|", page, re.MULTILINE)
     names = [name for name in explained if name != "package"]
     assert sorted(names) == sorted(declared.name for declared in DECLARED)
+
+
+def imported(path: Path) -> set[str]:
+    """Roots of what a file imports."""
+    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    names += [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)]
+    return {name.partition(".")[0] for name in names}
+
+
+@pytest.mark.parametrize("folder", ["forecast", "planning", "tests"])
+def test_what_is_imported_is_declared(folder):
+    """Not only there because something else needs it."""
+    ours = {"forecast", "planning", "tests", "benchmarks"}
+    ours |= {path.stem for path in ROOT.glob("benchmarks/*/*.py")}
+    names = set().union(*map(imported, (ROOT / folder).rglob("*.py")))
+    names -= set(sys.stdlib_module_names) | ours
+    brought = importlib.metadata.packages_distributions()
+    declared = {canonicalize_name(requirement.name) for requirement in DECLARED}
+    missing = {
+        name for name in names if not declared & set(map(canonicalize_name, brought.get(name, [])))
+    }
+    assert not missing
+
+
+def test_the_classifiers_name_every_python_that_is_allowed():
+    asked = Requirement(f"python{PROJECT['requires-python']}").specifier
+    told = re.findall(r"Python :: (3\.\d+)", "\n".join(PROJECT["classifiers"]))
+    assert told == [f"3.{minor}" for minor in range(30) if asked.contains(f"3.{minor}")]
 
 
 def test_relative_links_lead_somewhere():

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from planning.advice import NAMED, effect, jam_advice
+from planning.advice import NAMED, capital_advice, effect, jam_advice, on_time
 from planning.expectation import Expectation
 
 SUPPLIERS = np.array(["S01", "S02", "S03", "S04"], dtype=object)
@@ -60,3 +60,28 @@ def test_equal_spend_is_the_same_and_neither_higher_nor_lower(spend, told):
         by_hour=np.zeros(1),
     )
     assert effect("It", base, replace(base, mean_minutes=2.0, spend=spend)).endswith(told)
+
+
+@pytest.mark.parametrize(
+    ("share", "target", "digits", "told"),
+    [
+        (0.95, 0.95, 0, "95%"),
+        (0.9499, 0.95, 0, "94.99%"),
+        (0.946, 0.95, 0, "94.6%"),
+        (0.94, 0.95, 0, "94%"),
+        (0.9496, 0.95, 1, "94.96%"),
+        (0.94, 0.95, 1, "94.0%"),
+        (0.9999999999, 1.0, 0, "100.000000%"),
+    ],
+)
+def test_what_misses_the_target_does_not_look_like_it(share, target, digits, told):
+    assert on_time(share, target, digits) == told
+
+
+def test_more_capital_that_nearly_reaches_the_target_is_not_said_to_reach_it():
+    frontier = pd.DataFrame(
+        {"capital": [0.0, 10.0], "on_time_share": [0.5, 0.94999], "spend": [1.0, 1.0]}
+    )
+    told = capital_advice(frontier, capital=10.0, target_share=0.95, most_spend=1.0)
+    assert told.startswith("More working capital alone doesn't reach 95% on time")
+    assert told.endswith("it is 94.999%.")

@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from datetime import datetime
+from pathlib import Path
 
 import openpyxl
 import pandas as pd
 import pytest
 
-from planning.exports import ANSWERS, COLUMNS, HEADINGS, TITLES, csv_text, write_exports
-from tests.planning.workspaces import contents
+from planning.exports import (
+    ANSWERS,
+    COLUMNS,
+    HEADINGS,
+    HOW_TO,
+    NAMES,
+    TITLES,
+    csv_text,
+    write_exports,
+)
+from tests.planning.workspaces import call, contents
 
 TZ = "Asia/Shanghai"
 AS_OF = pd.Timestamp("2026-03-30 09:00", tz=TZ)
@@ -66,6 +78,7 @@ def test_the_three_formats_say_the_same(tmp_path):
     rows = pd.read_csv(folder / "request.csv", dtype={"product_id": str}, keep_default_na=False)
     told = json.loads((folder / "request.json").read_text(encoding="utf-8"))
     assert set(rows.pop("request")) == {told["request"]}
+    rows["product_name"] = rows["product_name"].str.removeprefix("'")
     blank = dict.fromkeys(ANSWERS)
     assert told["lines"] == [line | blank for line in rows.to_dict("records")]
     assert (rows[list(ANSWERS)] == "").all(axis=None)
@@ -117,6 +130,102 @@ def test_text_that_looks_like_a_formula_or_a_link_stays_text(tmp_path):
     assert {cell.value for cell in sheet[names]} >= {"=1+1", "+x@y"}
     assert "=B()" in sheet["A1"].value
     book.close()
+
+
+def test_a_name_in_the_csv_is_no_formula_and_an_id_stays_exact(tmp_path):
+    folder = exported(tmp_path / "out")
+    rows = pd.read_csv(folder / "=S2" / "request.csv", dtype=str, keep_default_na=False)
+    assert rows["product_name"].tolist() == ["'=1+1", "'+x@y"]
+    assert rows["product_id"].tolist() == ["=P1", "NA"]
+    other = pd.read_csv(folder / "S1" / "request.csv", dtype=str)
+    assert other["product_name"].tolist() == ["卡"]
+
+
+@pytest.mark.parametrize("language", HEADINGS)
+def test_a_workbook_tells_its_sums_and_what_an_answer_commits_to(tmp_path, language):
+    _, sheet = sheet_of(exported(tmp_path / "out", language=language) / "=S2" / "request.xlsx")
+    about, how_to = sheet["A2"].value, sheet["A3"].value
+    assert "17" in about
+    assert "67.50" in about
+    assert sheet.cell(5, len(COLUMNS)).value in about
+    assert how_to.startswith(HOW_TO[language])
+    assert "2026-04-03 19:00+08:00" in how_to
+    amounts = COLUMNS.index("amount") + 1
+    assert sheet.cell(5, amounts).number_format == "#,##0.00"
+
+
+def test_a_chinese_workbook_holds_no_english(tmp_path):
+    lines = LINES.assign(supplier_id="S3", product_id="00123", line_id=["1", "2", "3"])
+    _, sheet = sheet_of(exported(tmp_path / "out", lines=lines, language="zh") / "S3/request.xlsx")
+    told = [cell.value for row in sheet.iter_rows(max_row=4) for cell in row if cell.value]
+    told += [sheet.title]
+    for rule in sheet.data_validations.dataValidation:
+        told += [rule.promptTitle, rule.prompt, rule.errorTitle, rule.error]
+    words = re.findall(r"[A-Za-z]{2,}", " ".join(told))
+    assert all(re.fullmatch("[a-f]+", word) for word in words), words  # of the request's hash
+
+
+def test_yellow_cells_take_a_count_up_to_what_is_asked_and_a_time_from_as_of_on(tmp_path):
+    _, sheet = sheet_of(exported(tmp_path / "out") / "=S2" / "request.xlsx")
+    rules = {str(rule.sqref)[0]: rule for rule in sheet.data_validations.dataValidation}
+    letters = [
+        openpyxl.utils.get_column_letter(COLUMNS.index(name) + 1) for name in ("units", *ANSWERS)
+    ]
+    units, few, since = letters
+    assert set(rules) == {few, since}
+    assert str(rules[few].sqref) == f"{few}5:{few}6"
+    assert (rules[few].type, rules[few].formula1) == ("whole", "0")
+    assert rules[few].formula2 == f"${units}5"  # each row's own
+    assert rules[since].type == "date"
+    earliest = openpyxl.utils.datetime.from_excel(float(rules[since].formula1))
+    assert earliest == datetime(2026, 3, 30, 9, 0)
+
+
+@pytest.mark.parametrize("language", HEADINGS)
+def test_a_workbook_filled_in_is_acknowledged_in_either_language(finished, tmp_path, language):
+    root = Path(shutil.copytree(finished.root, tmp_path / "market"))
+    lines = pd.read_csv(finished.run_dir / "plan.csv", dtype={"supplier_id": str}).astype(
+        dict.fromkeys(("order_by", "available_from", "available_to"), f"datetime64[us, {TZ}]")
+    )
+    names, suppliers = (
+        pd.read_csv(root / f"{table}.csv", dtype=str, keep_default_na=False)
+        for table in ("products", "suppliers")
+    )
+    folder = tmp_path / "out"
+    write_exports(
+        folder,
+        lines,
+        products=names,
+        suppliers=suppliers,
+        as_of=pd.Timestamp("2026-03-30", tz=TZ),
+        formats=("xlsx",),
+        language=language,
+    )
+    path = next(folder.iterdir()) / "request.xlsx"
+    book, sheet = sheet_of(path)
+    few, since = (COLUMNS.index(name) + 1 for name in ANSWERS)
+    asked = lines[lines["supplier_id"] == path.parent.name]
+    for row, units in enumerate(asked["units"], start=5):
+        sheet.cell(row, few).value = units
+    later = asked["available_from"].iloc[0] + pd.Timedelta("5min")
+    sheet.cell(5, since).value = later.tz_localize(None).to_pydatetime()
+    sheet.append(["合计", *[None] * 5, int(asked["units"].sum()), int(asked["units"].sum())])
+    book.save(tmp_path / "back.xlsx")
+    said = call("ack", "-w", root, tmp_path / "back.xlsx")
+    assert said.code == 0, said.err
+    assert said.said["confirmed_units"] == asked["units"].sum()
+    assert said.said["lines"]["late"] == 1
+
+
+def test_headings_of_earlier_requests_are_understood():
+    former = {"最迟下单", "可用起始", "可用截止", "确认可用起始"}
+    assert {NAMES[name] for name in former} == {
+        "order_by",
+        "available_from",
+        "available_to",
+        "confirmed_from",
+    }
+    assert not former & {name for told in HEADINGS.values() for name in told}
 
 
 def test_the_dates_of_a_workbook_are_those_of_the_run(tmp_path):

@@ -11,9 +11,12 @@ import pandas as pd
 import plotly.io as pio
 import pytest
 
+from planning.advice import change
+from planning.pages import when
 from planning.plots import (
     HOUSE,
     KEPT,
+    TIME_AXIS,
     delivery_figure,
     demand_figure,
     frontier_figure,
@@ -21,7 +24,7 @@ from planning.plots import (
     money_figure,
     queue_figure,
 )
-from planning.report import report_page
+from planning.report import OPEN, report_page
 from planning.workspace import load_workspace
 from tests.planning.workspaces import AS_OF, SUPPLIER
 
@@ -89,7 +92,70 @@ def test_the_page_tells_what_would_help(decided, sample):
     read = _Page(_page(inputs, replace(decision, sensitivity=told), sample))
     text = " ".join(read.text.split())
     assert "Another <b>thing</b>." in text
-    assert decision.sensitivity.prices["words"].iloc[0].split(" would ")[0] in text
+    prices = decision.sensitivity.prices.iloc[0]
+    assert change(prices["what"], prices["supplier_id"], prices["amount"]) in text
+
+
+def test_a_supplier_keeps_its_whole_id_in_the_table_of_changes(decided, sample):
+    inputs, decision = decided
+    helps = decision.sensitivity
+    prices = helps.prices.assign(what="channel", supplier_id="we would", amount=1.0)
+    told = replace(helps, prices=prices.assign(words="1 more would help."))
+    read = _Page(_page(inputs, replace(decision, sensitivity=told), sample))
+    assert "1 more spot channel at we would" in read.text
+
+
+def test_what_to_order_comes_first_and_says_when_where_and_what(decided, sample):
+    inputs, decision = decided
+    text = " ".join(_Page(_page(inputs, decision, sample)).text.split())
+    first = decision.lines.sort_values(["order_by", "supplier_id"]).iloc[0]
+    assert f"sent by {when(first['order_by'])}, to {first['supplier_id']}." in text
+    assert f"{first['product_id']} · =1+1 <b>" in text
+    assert text.index("What to order, by when") < text.index("What would help most")
+
+
+@pytest.mark.parametrize("more", [-1, 0, 1])
+def test_a_long_list_of_orders_is_folded(decided, sample, more):
+    inputs, decision = decided
+    lines = decision.lines.head(1)
+    lines = lines.loc[lines.index.repeat(OPEN + more)].assign(order_by=lines["order_by"].min())
+    page = _page(inputs, replace(decision, lines=lines), sample)
+    assert ("<details>" in page) == (more > 0)
+    assert ("1 more lines" in page) == (more > 0)
+
+
+def test_a_share_that_misses_the_target_is_not_rounded_up_to_it(decided, sample):
+    inputs, decision = decided
+    wanted = load_workspace(sample).target_share
+    for short, shown in ((0.0001, "94.99%"), (0.0, "95%")):
+        plan = replace(decision.solution.predicted, on_time_share=wanted - short)
+        solution = replace(decision.solution, predicted=plan)
+        read = _Page(_page(inputs, replace(decision, solution=solution), sample))
+        assert f"and {shown} instead of" in " ".join(read.text.split())
+
+
+@pytest.mark.parametrize(("saved", "told"), [(1234.0, "1,234 saved"), (-56.0, "56 more")])
+def test_the_cards_tell_what_is_saved_what_is_lost_and_the_worst_futures(
+    decided, sample, saved, told
+):
+    inputs, decision = decided
+    solution = decision.solution
+    plan = replace(
+        solution.predicted,
+        spend=solution.reactive.spend - saved,
+        lost_value=789.0,
+        on_time=np.r_[[0.0, 0.5], np.ones(18)],
+    )
+    decision = replace(decision, solution=replace(solution, predicted=plan))
+    page = _page(inputs, decision, sample)
+    cards = re.findall(r'<div class="card"><b>(.*?)</b>(.*?)</div>', page)
+    assert told in dict(cards)
+    assert "loss" in dict(cards)["789"]
+    assert ("25%", "on time in the worst tenth of 20 sampled futures") in cards
+
+
+def test_each_cell_says_what_it_is_where_the_headings_are_hidden(page):
+    assert page.count("<td") == page.count(" data-label=")
 
 
 def test_where_no_order_is_expected_the_page_says_so_in_a_sentence(decided, sample):
@@ -234,6 +300,9 @@ def test_figures_are_returned_and_sum_up_the_plan(decided):
     assert bars == pytest.approx((lines["units"] * lines["unit_cost"]).sum())
     delivery = delivery_figure(decision.solution, decision.market, 5.0)
     assert len(delivery.data[0].x) == len(decision.solution.starts)
+    assert delivery.data[-1].name == "target: 5 minutes"
+    assert not delivery.layout.annotations
+    assert delivery.layout.xaxis.hoverformat == TIME_AXIS["hoverformat"]
     forecast = decision.demand.forecast
     expected = demand_figure(decision.demand.panel, forecast).data[-1]
     assert expected.y == pytest.approx(forecast.mean.sum(axis=0), rel=1e-5)
