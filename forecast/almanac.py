@@ -15,7 +15,7 @@ FAR = -99  # days to a festival that is not near
 WORKDAY_LIKE = 2  # a make-up workday has the shape of a Wednesday
 _PAY_DAYS = (1, 2, 5, 10, 15, 20, 25)  # days of the month that may well differ from the rest
 _SHOPPING = ((6, 18), (11, 11), (12, 12))  # month and day of China's shopping festivals
-_LIKELY, _UNLIKELY = 0.3, 0.05  # chances that a day of the calendar differs from the rest
+_LIKELY, UNLIKELY = 0.3, 0.05  # chances that a day of the calendar differs from the rest
 _RUN_UP = 7  # days before a shopping festival that may differ
 _PAD = 10  # days looked at on both sides, for breaks and eves that the dates cut
 _ESTIMATED = "(estimated)"  # in the name of a holiday that follows a moon not yet seen
@@ -97,8 +97,8 @@ def _basis(
     columns = [(month_day == k) & ~sale for k in range(1, 32)]
     columns += [month_left == k for k in range(3)]
     size = [0.6 if k in _PAY_DAYS else 0.4 for k in range(1, 32)] + [0.6, 0.3, 0.2]
-    chance = [_LIKELY if k in _PAY_DAYS else _UNLIKELY for k in range(1, 32)]
-    chance += [_LIKELY, _UNLIKELY, _UNLIKELY]
+    chance = [_LIKELY if k in _PAY_DAYS else UNLIKELY for k in range(1, 32)]
+    chance += [_LIKELY, UNLIKELY, UNLIKELY]
     off = holiday > 0
     eve = np.append(off[1:] & ~off[:-1], False)
     columns += [off, holiday < 0, eve]

@@ -9,6 +9,7 @@ import numpy as np
 
 from forecast.calibrate import Calibration, calibrate, neutral
 from forecast.category_levels import learn_category_levels
+from forecast.closed import closed, emptied
 from forecast.demand import Array
 from forecast.effects import learn_effects
 from forecast.features import Task
@@ -141,9 +142,13 @@ def learn(task: Task, models: dict[str, Model]) -> Blend:
     if past is None:
         return Blend(members=names, weights=weights, calibration=calm)
     told, slips = [], []
+    idle = [closed(past, origin) for origin in past.origins]
     for name, model in models.items():
         fitted = model.fit(past)
-        found = [fitted.predict(past, origin) for origin in past.origins]
+        found = [
+            emptied(fitted.predict(past, origin), times, past.levels)
+            for origin, times in zip(past.origins, idle, strict=True)
+        ]
         told.append(np.concatenate([each.quantiles for each in found]))
         reasons = Counter(reason for each in found for reason in each.fallbacks.values())
         slips += [f"{name} {why} in the hold-out ({n} fits)" for why, n in sorted(reasons.items())]
@@ -159,7 +164,8 @@ def learn(task: Task, models: dict[str, Model]) -> Blend:
         return blend
     mixed = np.einsum("shm,mshq->shq", weights[segment[dense]][:, part], members[:, dense])
     age = np.repeat(np.arange(len(past.origins))[::-1], len(past.rows))[dense]
-    learned = calibrate(actual[dense], mixed, task.levels, part=part, age=age)
+    awake = np.where(np.concatenate(idle)[dense] > 0, np.nan, actual[dense])
+    learned = calibrate(awake, mixed, task.levels, part=part, age=age)
     return replace(blend, calibration=learned)
 
 

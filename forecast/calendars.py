@@ -14,6 +14,8 @@ from forecast.almanac import Days as Days
 from forecast.demand import Array, Panel
 
 _SEASONS = (24, 48, 96, 7, 12, 4, 52)  # looked for in an index of whole numbers, in buckets
+_LEAST_LIKE, _AS_CLEAR = 0.1, 0.9  # of a season; its share of the clearest that is as good
+_FAR = 4.0  # usual changes, beyond which one counts as this, so that no single one decides
 _OUTAGE = "outage"
 _HOLIDAY = "holiday"
 _OFTEN = 3  # events of one name that make it a type of its own
@@ -97,7 +99,7 @@ def clock_of(panel: Panel, horizon: int, *, season: int | None, days: Days | Non
         hours = panel.width / pd.Timedelta("1h")
         if follows_days(panel, season):
             return _wall_clock(ds, round(24 / hours), hours, days)
-        season = season or {24.0: 7, 168.0: 52}.get(hours, 12 if hours > 600 else 1)
+        season = season or _longer_season(panel.freq, hours)
     season = season or _season_of(panel.y)
     position = np.arange(length) + (-len(panel.ds)) % season
     week = 7 if season >= 24 and season % 24 == 0 else 1
@@ -111,6 +113,17 @@ def clock_of(panel: Panel, horizon: int, *, season: int | None, days: Days | Non
         hours=hours,
         table=_table(date, position % season, season),
     )
+
+
+def _longer_season(freq: str, hours: float) -> int:
+    """Buckets of the season of days, weeks, months, quarters or years."""
+    if hours == 24.0:
+        at_work = isinstance(pd.tseries.frequencies.to_offset(freq), pd.offsets.BusinessDay)
+        return 5 if at_work else 7
+    for least, season in ((8000, 1), (2000, 4), (600, 12)):
+        if hours > least:
+            return season
+    return 52 if hours == 168.0 else 1
 
 
 def follows_days(panel: Panel, season: int | None) -> bool:
@@ -150,17 +163,28 @@ def _table(date: Array, slot: Array, day: int) -> Array:
 
 
 def _season_of(y: Array) -> int:
-    """Buckets of the clearest season in the data, 1 if there is none."""
-    recent = np.nan_to_num(y[:200, -1000:].astype(np.float64))
-    centred = recent - recent.mean(axis=1, keepdims=True)
-    power = (centred**2).sum()
-    best, found = 0.2, 1
+    """Buckets of the clearest season in the data, 1 if there is none.
+
+    Changes from bucket to bucket are compared, each series' own scale apart: neighbours are alike
+    in a walk or a trend, too, and a large series would outvote the others.
+    """
+    moved = np.diff(y[:200, -1000:].astype(np.float64), axis=1)
+    seen = np.isfinite(moved)
+    size = np.sqrt(np.where(seen, moved**2, 0).sum(axis=1) / np.maximum(seen.sum(axis=1), 1))
+    moved = np.where(seen, moved, 0) / np.where(size > 0, size, 1)[:, None]
+    moved = np.clip(moved, -_FAR, _FAR)
+    alike = {1: _LEAST_LIKE}
     for season in _SEASONS:
-        if recent.shape[1] > 3 * season:
-            likeness = (centred[:, season:] * centred[:, :-season]).sum() / max(power, 1e-9)
-            if likeness > best + 0.02:
-                best, found = likeness, season
-    return found
+        both = seen[:, season:] & seen[:, :-season]
+        if both.any(axis=0).sum() > 2 * season:
+            product = (moved[:, season:] * moved[:, :-season])[both].sum()
+            power = np.where(both, moved[:, season:] ** 2 + moved[:, :-season] ** 2, 0).sum() / 2
+            alike[season] = product / max(power, 1e-9)
+    clearest = max(alike, key=lambda season: alike[season])
+    near = [
+        s for s in alike if s > 1 and clearest % s == 0 and alike[s] >= _AS_CLEAR * alike[clearest]
+    ]
+    return min(near, default=1)
 
 
 def days_of(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from forecast.demand import Array
-from forecast.features import Past, Task, last_weeks, mean_seen, same_time
+from forecast.features import Past, Task, apart, last_weeks, mean_seen, same_time
 from forecast.shapes import pooled_shape
 
 _MOVES = (1, 2, 3, 7, 14)  # days over which movement is measured
@@ -109,6 +109,9 @@ def _levels(task: Task, past: Past, expected: Array, size: Array) -> dict[str, A
         for days in sorted({1, clock.week}):
             change = past.at(recent) - past.at(clock.back(recent, days))
             columns[f"{name}_{days}"] = (mean_seen(change.T) / unit)[:, None]
+    off = apart(task, past)
+    columns["hours_apart"] = (mean_seen(off.T) / unit)[:, None]
+    columns["now_apart"] = (off[:, -1] / unit)[:, None]
     share = task.effects.weekday[task.category[past.rows]]
     for days in (1, 3):
         recent = np.arange(max(past.origin - days * clock.day, 0), past.origin)

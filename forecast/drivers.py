@@ -43,7 +43,7 @@ FAMILIES = {  # features of `forecast.columns.design`, except those named after 
         *("", "step", "roughness", "month_level", "rate", "trend", "level_1", "level_3", "moved"),
         *(f"moved_{days}" for days in (1, 2, 3, 7, 14)),
         *(f"{name}_{days}" for name in ("hours", "half") for days in (1, 7)),
-        "category_level",
+        *("category_level", "hours_apart", "now_apart"),
     },
     SHAPE: {"slot", "weekday", "height", "pooled", "before", "after"},
     CALENDAR: {"month_day", "month_left", "holiday", "festival", "effect"},

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from forecast.almanac import UNLIKELY
 from forecast.calendars import Clock, Days, Events
 from forecast.demand import Array
 from forecast.sparse import sparse_effects
@@ -219,10 +220,15 @@ def _weekday_share(relative: Array, weekday: Array, week: int, prior: Array) -> 
 def _day_effects(ratio: Array, days: Days, part: float = 1.0) -> Array:
     """[C, D] ratios -> [C, D] logarithm of the calendar's effects, also for future days.
 
-    `part` of the effects' usual size is expected.
+    `part` of the effects' usual size is expected. What seldom matters must have been seen twice: a
+    day of the month that came once may as well be the first of a new level.
     """
     told = np.log(np.clip(np.where(ratio > 0, ratio, np.nan), 0.05, 20.0))
-    found = sparse_effects(told, days.basis, part * days.size, days.chance)
+    times = days.basis[np.isfinite(told).any(axis=0)].sum(axis=0)
+    habit = (times >= 2) | (days.chance > UNLIKELY)
+    found = np.zeros((len(told), len(habit)))
+    slab, chance = part * days.size[habit], days.chance[habit]
+    found[:, habit] = sparse_effects(told, days.basis[:, habit], slab, chance)
     return settled(np.einsum("cp,dp->cd", found, days.basis))
 
 

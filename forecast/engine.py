@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from forecast.blend import learn, segments
+from forecast.closed import closed, emptied
 from forecast.demand import Array, Panel
 from forecast.forecasts import Forecast
 from forecast.models import MODELS, Model, Prediction, told
@@ -198,9 +199,11 @@ def _ahead(work: Work, trained: Trained, n_paths: int) -> Forecast:
     task, blend = work.ready.task, trained.blend
     work.tell("quantiles", 0.75)
     fits = trained.aligned(work.basis.ids)
+    idle = closed(task, task.origins[-1])
     predictions = [fit.predict(task, task.origins[-1]) for fit in fits]
     segment = segments(task)
-    result = _launched(task.launch, task.y.shape[1], blend.combine(predictions, segment, LEVELS))
+    mixed = emptied(blend.combine(predictions, segment, LEVELS), idle, LEVELS)
+    result = _launched(task.launch, task.y.shape[1], mixed)
     work.tell("paths", 0.8)
     paths = sample_paths(
         task,

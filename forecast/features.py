@@ -236,6 +236,14 @@ def last_weeks(task: Task, past: Past) -> Array:
     return np.arange(past.origin - reach, past.origin)
 
 
+def apart(task: Task, past: Past) -> Array:
+    """[n, K] the last hours less the mean of the same hours of the seven days before."""
+    clock = task.clock
+    recent = np.arange(max(past.origin - max(clock.day // 8, 1), 0), past.origin)
+    usual = mean_seen(np.stack([past.at(clock.back(recent, k)) for k in range(1, 8)]))
+    return np.asarray(past.at(recent) - usual)
+
+
 def change(task: Task, past: Past) -> Array:
     """[n] last weeks' mean absolute change against the day or the week before, the smaller."""
     clock, buckets = task.clock, last_weeks(task, past)
@@ -255,7 +263,7 @@ def change(task: Task, past: Past) -> Array:
     noise = np.sqrt(level * task.lump[past.rows])
     size = np.min(sizes, axis=0)
     size = np.where(np.isfinite(size), size, np.maximum(0.3 * level, noise))
-    return np.asarray(np.maximum(size, 0.003 * level + 1e-9))
+    return np.asarray(np.maximum(size, 1e-5 * level + 1e-9))
 
 
 def spread(task: Task, past: Past, expected: Array) -> Array:

@@ -44,9 +44,9 @@ def _fitted(y: Array, columns: Array, slab: Array, chance: Array) -> Array:
     follows = np.zeros_like(seen)
     follows[:, 1:] = seen[:, 1:] & seen[:, :-1]
     effect = np.zeros((len(y), columns.shape[1]))
-    for step in range(_STEPS):
+    for _ in range(_STEPS):
         left = np.where(seen, told - np.einsum("dp,cp->cd", columns, effect), 0.0)
-        linger = _lingering(left, seen, follows) if step else np.zeros(len(y))
+        linger = _lingering(left, seen, follows)
         before = linger[:, None] * follows  # share of the day before's that each day has
         alone = np.where(follows, 1.0, np.sqrt(1 - linger[:, None] ** 2)) * seen
         x = _against_yesterday(columns[None], alone, before)

@@ -20,6 +20,9 @@ from forecast.known import checked_events, checked_products
 from forecast.shifts import level_starts
 
 LEVELS = np.array([0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99])
+_USUAL = 3.3  # standard deviations from q0.05 to q0.95
+_FAR = 5.0  # times as far below q0.05 as the median is above it, beyond which a value is no level
+_CLOSED = 0.05  # share of the buckets of a time of day that sell, under which it is closed
 _MAX_CELLS = 25_000_000  # history cells that models look at
 
 
@@ -54,12 +57,12 @@ def prepare(
     clock = clock_of(clean, horizon, season=season, days=days)
     planned = events_of(clean, horizon, events, products, season=season)
     ahead = _Ahead(horizon=horizon, clock=clock, days=days, events=planned)
-    kin = _kin(clean, y, products)
+    kin = _kin(clean, y, products, clock)
     effects = learn_effects(
         y, clock=clock, days=days, events=planned, category=kin.category, lump=kin.lump
     )
     start = level_starts(effects.calm(y), clock, calendar=effects.calendar[kin.category])
-    moved = shifted(clean, y - offset[:, None], start)
+    moved = shifted(clean, y + offset[:, None], start)
     y, borrowed = borrow(y, clock=clock, effects=effects, kin=kin)
     task = _task(y, ahead, kin, effects, level_start=start, seed=seed)
     cleaning = by_time([done.changes, moved])
@@ -118,17 +121,27 @@ def _recent(panel: Panel) -> Panel:
 
 
 def _positive(y: Array) -> tuple[Array, Array]:
-    """Series with negative values are moved up by their least value and spread."""
+    """Series with negative values are moved up by their least value and spread.
+
+    Values far below a series' others count as the least usual ones: what is relative to the level
+    would be lost beside them.
+    """
     if not (y < 0).any():
         return y, np.zeros(len(y))
-    low = np.where(np.isfinite(y), y, np.inf).min(axis=1)
-    below = low < 0
+    below = np.flatnonzero(np.where(np.isfinite(y), y, np.inf).min(axis=1) < 0)
     offset = np.zeros(len(y), dtype=y.dtype)
-    offset[below] = low[below] - 2 * np.nanstd(y[below], axis=1)
-    return (y - offset[:, None]).astype(np.float32), offset
+    some = y[below]
+    low, least, middle, high = np.nanquantile(some, [0.0, 0.05, 0.5, 0.95], axis=1)
+    usual = high > least
+    spread = np.where(usual, (high - least) / _USUAL, np.nanstd(some, axis=1))
+    low = np.where(usual, np.maximum(low, least - _FAR * np.maximum(middle - least, spread)), low)
+    offset[below] = np.minimum(low, 0) - 2 * spread
+    moved = y - offset[:, None]
+    moved[below] = np.maximum(moved[below], 0.0)
+    return moved.astype(np.float32), offset
 
 
-def _kin(panel: Panel, y: Array, products: pd.DataFrame | None) -> Kin:
+def _kin(panel: Panel, y: Array, products: pd.DataFrame | None, clock: Clock) -> Kin:
     """What is told of the products, and what the panel shows of their orders and launches."""
     launch = np.zeros(len(y), dtype=int)
     if panel.orders is not None:
@@ -143,7 +156,7 @@ def _kin(panel: Panel, y: Array, products: pd.DataFrame | None) -> Kin:
         similar=similar,
         price=price,
         launch=launch,
-        lump=_lump(panel, y),
+        lump=_lump(panel, y, clock),
     )
 
 
@@ -166,17 +179,33 @@ def _similar_and_price(panel: Panel, products: pd.DataFrame | None) -> tuple[Arr
     return similar, price
 
 
-def _lump(panel: Panel, y: Array) -> Array:
+def _lump(panel: Panel, y: Array, clock: Clock) -> Array:
     """[N] units of a usual order; 0 for a series that is no count of rare things."""
     seen = np.isfinite(y)
     if panel.orders is None:
-        zero = (y == 0).sum(axis=1) / np.maximum(seen.sum(axis=1), 1)
+        zero = _idle(y, clock)
         whole = (~seen | (y % 1 == 0)).all(axis=1)
         return np.where((zero > 0.3) & whole, _usual_sale(y), 0.0)
     units = np.where(seen, y, 0).sum(axis=1, dtype=np.float64)
     orders = np.where(seen, panel.orders, 0).sum(axis=1, dtype=np.float64)
     everyone = units.sum() / max(orders.sum(), 1.0) or 1.0
     return np.asarray((units + everyone) / (orders + 1.0))
+
+
+def _idle(y: Array, clock: Clock) -> Array:
+    """[N] share of zeros among what was observed at times of day, and on weekdays, that sell.
+
+    Closed nights and Sundays make no series a rare one; with under two weeks all times count.
+    """
+    length = y.shape[1]
+    seen, sold = np.isfinite(y), np.nan_to_num(y) != 0
+    keys = (clock.slot, clock.day), (clock.weekday, clock.week)
+    for key, size in keys if length >= 14 * clock.day else ():
+        at = np.eye(size, dtype=np.float32)[key[:length]]
+        share = (sold & seen) @ at / np.maximum(seen @ at, 1)
+        ever = (share >= _CLOSED).any(axis=1, keepdims=True)
+        seen = seen & np.where(ever, share >= _CLOSED, True)[:, key[:length]]
+    return np.asarray((seen & ~sold).sum(axis=1) / np.maximum(seen.sum(axis=1), 1))
 
 
 def _usual_sale(y: Array) -> Array:

@@ -183,7 +183,7 @@ def _rows(task: Task, past: Past, weights: Weights | None) -> Sample:
     lump = np.broadcast_to(task.lump[past.rows][:, None], m.shape)
     floor = _floor(past)
     log = np.log((np.maximum(alone, 0) + floor) / (m + floor)) * (m + floor) / s
-    keep = np.isfinite(actual) & (level > 1e-6)
+    keep = np.isfinite(actual) & (level > 1e-9)
     return Sample(
         names=tuple(columns),
         x=_matrix(columns, keep),

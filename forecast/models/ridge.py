@@ -9,7 +9,7 @@ import numpy as np
 
 from forecast.demand import Array
 from forecast.effects import settled
-from forecast.features import Past, Task, change, mean_seen, past_of, same_time
+from forecast.features import Past, Task, apart, change, mean_seen, past_of, same_time
 from forecast.models.backcasts import past_errors, predicted
 from forecast.models.model import Prediction
 from forecast.models.residuals import Counts
@@ -23,6 +23,7 @@ _BLOCKS = 5  # of past origins, each left out once
 _ORIGINS = (6, 400)  # past origins: the fewest, the most
 _CLIP = 50.0  # standardised errors beyond are as bad as this
 _FAR = 3.0  # usual changes from yesterday at which a bucket weighs half
+_DRIFTS = 6  # candidates that are changes
 _DENSE = 4.0  # orders a bucket from which errors are a continuum
 
 
@@ -38,17 +39,17 @@ class Weights:
         found, size = candidates(task, past)
         level = past.level[:, None]
         value = np.einsum("nhk,hnk->nh", found, self.own[:, past.rows][self.part])
-        low, high = found[..., :-3].min(axis=-1), found[..., :-3].max(axis=-1)
+        low, high = found[..., :-_DRIFTS].min(axis=-1), found[..., :-_DRIFTS].max(axis=-1)
         wide = high - low + 1.0
         value = level + size[:, None] * np.clip(value, low - wide, high + wide)
-        rule = level + size[:, None] * found[..., -4]
+        rule = level + size[:, None] * found[..., -_DRIFTS - 1]
         return np.asarray(np.maximum(value, 0.1 * np.maximum(rule, 0.0)) * past.effect)
 
     def drift(self, task: Task, past: Past) -> Array:
         """[n, H] ordinary units of `expected` that come from changes that may go on."""
         found, size = candidates(task, past)
-        own = self.own[:, past.rows, -3:][self.part]
-        return np.asarray(size[:, None] * np.einsum("nhk,hnk->nh", found[..., -3:], own))
+        own = self.own[:, past.rows, -_DRIFTS:][self.part]
+        return np.asarray(size[:, None] * np.einsum("nhk,hnk->nh", found[..., -_DRIFTS:], own))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,8 +111,8 @@ class RidgeFit:
 def candidates(task: Task, past: Past) -> tuple[Array, Array]:
     """Forecasts to be weighed, float32 [n, H, K] as (units / effect − level) / size; size [n].
 
-    The last three are changes of the last hours and the last day that may go on; before them stands
-    the seasonal rule, which also fills in what was not observed.
+    The last `_DRIFTS` are changes that may go on; before them stands the seasonal rule, which also
+    fills in what was not observed.
     """
     clock, ahead = task.clock, task.ahead(past.origin)
     size, level = change(task, past), past.level[:, None]
@@ -124,17 +125,28 @@ def candidates(task: Task, past: Past) -> tuple[Array, Array]:
         columns += [weeks[0], mean_seen(weeks)]
     columns.append(rule)
     scaled = [(np.where(np.isfinite(c), c, rule) - level) / size[:, None] for c in columns]
-    steps = np.arange(1, task.horizon + 1) / clock.day
-    for length, days_back, fade in (
-        (clock.day // 8 or 1, 1, 0.25),
-        (clock.day, 1, 1e9),
-        (clock.day, clock.week, 1e9),
+    scaled += [drift / size[:, None] for drift in _drifts(task, past)]
+    return np.stack(scaled, axis=-1).astype(np.float32), size
+
+
+def _drifts(task: Task, past: Past) -> list[Array]:
+    """[n, H] each: units by which the last hours or day lie off earlier ones, fading or lasting."""
+    clock = task.clock
+    hours = clock.day // 8 or 1
+    moves = []
+    for length, days, fade in (
+        (hours, 1, 0.25),
+        (clock.day, 1, np.inf),
+        (clock.day, clock.week, np.inf),
     ):
         recent = np.arange(max(past.origin - length, 0), past.origin)
-        rise = past.at(recent) - past.at(clock.back(recent, days_back))
-        drift = np.nan_to_num(mean_seen(rise.T)) / size
-        scaled.append(drift[:, None] * np.exp(-steps / fade)[None, :])
-    return np.stack(scaled, axis=-1).astype(np.float32), size
+        moves.append((past.at(recent) - past.at(clock.back(recent, days)), fade))
+    off = apart(task, past)
+    moves += [(off, np.inf), (off[:, -1:], 0.25), (off[:, -1:], np.inf)]
+    ahead = np.arange(1, task.horizon + 1) / clock.day
+    return [
+        np.nan_to_num(mean_seen(move.T))[:, None] * np.exp(-ahead / fade) for move, fade in moves
+    ]
 
 
 def past_origins(task: Task) -> list[int]:

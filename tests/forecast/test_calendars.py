@@ -335,6 +335,49 @@ def test_days_of_another_length_teach_the_calendar_nothing(zone, day):
     np.testing.assert_allclose(effects.calendar, 1.0, atol=0.01)
 
 
+def numbered(y):
+    return Panel(
+        ids=np.arange(len(y)).astype(object),
+        ds=pd.RangeIndex(y.shape[1]).astype(int),
+        y=y,
+        freq="1",
+    )
+
+
+def season_of(y):
+    return clock_of(numbered(np.asarray(y, dtype=np.float32)), 1, season=None).day
+
+
+def test_the_season_of_numbered_buckets_is_the_shortest_clear_one():
+    rng, t = np.random.default_rng(0), np.arange(900)
+    hourly = (
+        50 + 20 * np.sin(2 * np.pi * t / 24) + 5 * (t // 24 % 7 > 4) + rng.normal(0, 3, (9, 900))
+    )
+    walk = 1e5 * rng.normal(0, 1, (1, 900)).cumsum(axis=1)
+    late = hourly.copy()
+    late[:, :400] = np.nan  # that begin later than the panel
+    assert season_of(hourly) == season_of(late) == 24
+    assert season_of(np.concatenate([hourly, walk])) == 24  # a large one doesn't outvote them
+    assert season_of(100 + 10 * np.sin(2 * np.pi * t / 12) + rng.normal(0, 2, (3, 900))) == 12
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_walk_has_no_season(seed):
+    rng = np.random.default_rng(seed)
+    assert season_of(rng.normal(0, 1, (3, 900)).cumsum(axis=1)) == 1
+    assert season_of(rng.normal(0, 1, (3, 900))) == 1
+
+
+@pytest.mark.parametrize(
+    ("freq", "season"), [("D", 7), ("B", 5), ("W", 52), ("MS", 12), ("QS", 4), ("YS", 1)]
+)
+def test_longer_buckets_have_the_season_of_their_kind(freq, season):
+    ds = pd.date_range("2020-01-01", periods=30, freq=freq)
+    y = np.ones((1, 30), dtype=np.float32)
+    panel = Panel(ids=np.array(["P"]), ds=ds, y=y, freq=freq)
+    assert clock_of(panel, 3, season=None).day == season
+
+
 @pytest.mark.parametrize(("freq", "days", "season"), [("D", 1, 7), ("W", 7, 52)])
 @pytest.mark.parametrize(("zone", "day"), CHANGES)
 @pytest.mark.parametrize("buckets", [1, 2, 60])

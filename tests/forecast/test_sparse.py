@@ -1,7 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from forecast import forecast
 from forecast.sparse import sparse_effects
+from tests.forecast import market
 
 
 def wandering(rng, n_days, linger=0.6, noise=0.12):
@@ -68,3 +72,17 @@ def test_a_series_is_fitted_alone():
 
 def test_without_columns_there_is_no_effect():
     assert found(np.zeros((2, 40)), np.zeros((40, 0))).shape == (2, 0)
+
+
+@pytest.mark.parametrize("factor", [2.2, 0.4])
+def test_a_level_that_all_products_changed_together_is_no_matter_of_the_days(factor):
+    """With a month of history each day of the month comes once, the last ones at the new level."""
+    panel = replace(market.panel(n=8, days=28), ds=market.hours(24 * 28, "2026-06-27"))
+    y = panel.y.copy()
+    y[:, -4 * 24 :] = np.round(factor * y[:, -4 * 24 :])
+    moved = replace(panel, y=y, orders=y.copy())
+    for member in ("seasonal", "ridge"):
+        before, after = (
+            forecast(each, 48, members=[member], country="CN").mean.sum() for each in (panel, moved)
+        )
+        assert np.log(after / before) / np.log(factor) > 0.6
