@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import signal
 import sys
 import threading
@@ -14,6 +13,8 @@ from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NoReturn
+
+from planning.surroundings import place_for_compiled_code, same_arithmetic
 
 DONE, REFUSED, USAGE, LOCKED, STOPPED = 0, 1, 2, 75, 143
 GRACE_SECONDS = 8  # from a request to stop until the process ends whatever it does
@@ -34,15 +35,19 @@ stored was changed,
 """
 
 
-class _Usage(Exception):
-    """The command line can't be understood."""
+class _Ended(Exception):
+    """The command has come to its end without a result; `code` is the exit code."""
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class _Parser(argparse.ArgumentParser):
     """Raises instead of leaving, so that a wrong command line is told like any other mistake."""
 
     def error(self, message: str) -> NoReturn:
-        raise _Usage(f"{message}\n{self.format_usage().strip()}")
+        raise _Ended(f"{message}\n{self.format_usage().strip()}", USAGE)
 
 
 def _shared() -> argparse.ArgumentParser:
@@ -347,51 +352,69 @@ def _words(error: Exception) -> str:
 
 
 def _dispatch(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Do the command; what it says, with the words for people under `text`."""
-    from planning import commands
+    """Do the command; what it says, with the words for people under `text`.
 
+    Raises
+    ------
+    _Ended
+        For what whoever called can mend.
+    """
+    try:
+        import duckdb
+
+        from planning import commands
+        from planning.decide import NoPlanPossible
+        from planning.ledger import StoreUnavailable
+        from planning.rules import RuleBroken
+        from planning.store import LockHeld
+        from planning.tables import InputRefused
+        from planning.workspace import ConfigError
+    except ImportError as error:
+        raise _Ended(f"the installation is not whole: {error}; install it anew", REFUSED) from error
     verb: Callable[[argparse.Namespace], dict[str, Any]] = getattr(commands, arguments.command)
-    return verb(arguments)
+    try:
+        return verb(arguments)
+    except ConfigError as error:
+        raise _Ended(str(error), USAGE) from error
+    except LockHeld as error:
+        raise _Ended(str(error), LOCKED) from error
+    except (InputRefused, NoPlanPossible, RuleBroken, StoreUnavailable, OSError) as error:
+        raise _Ended(_words(error), REFUSED) from error
+    except (MemoryError, duckdb.OutOfMemoryException) as error:
+        raise _Ended(_out_of_memory(error), REFUSED) from error
+
+
+def _out_of_memory(error: Exception) -> str:
+    told = f" ({first})" if (first := str(error).partition("\n")[0]) else ""
+    return f"memory ran out{told}; free some, or run it on a machine that has more"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     given = sys.argv[1:] if argv is None else argv
+    as_json = "--json" in given
     try:
         arguments = parser().parse_args(given)
-    except _Usage as error:
-        return _fail(str(error), USAGE, as_json="--json" in given)
-    for name, value in (("workspace", Path()), ("json", False), ("quiet", False)):
-        if name not in arguments:
-            setattr(arguments, name, value)
-    from planning.decide import NoPlanPossible
-    from planning.ledger import StoreUnavailable
-    from planning.rules import RuleBroken
-    from planning.store import LockHeld
-    from planning.tables import InputRefused
-    from planning.workspace import ConfigError
-
-    try:
+        for name, value in (("workspace", Path()), ("json", False), ("quiet", False)):
+            if name not in arguments:
+                setattr(arguments, name, value)
+        as_json = arguments.json
         said = _dispatch(arguments)
-    except ConfigError as error:
-        return _fail(str(error), USAGE, as_json=arguments.json)
-    except LockHeld as error:
-        return _fail(str(error), LOCKED, as_json=arguments.json)
-    except (InputRefused, NoPlanPossible, RuleBroken, StoreUnavailable, OSError) as error:
-        return _fail(_words(error), REFUSED, as_json=arguments.json)
+    except _Ended as ended:
+        return _fail(str(ended), ended.code, as_json=as_json)
     except Exception as error:  # nobody who calls us reads a traceback alone
         traceback.print_exc()
         told = (
             f"{type(error).__name__}: {error}\nThis is a fault of peakahead, not of your input: "
             "report it with the lines above"
         )
-        return _fail(told, REFUSED, as_json=arguments.json)
+        return _fail(told, REFUSED, as_json=as_json)
     except KeyboardInterrupt:
         told = "stopped; nothing unfinished was kept, run it again"
-        return _fail(told, STOPPED, as_json=arguments.json)
+        return _fail(told, STOPPED, as_json=as_json)
     text = said.pop("text")
     try:
-        print(json.dumps(said, ensure_ascii=False, allow_nan=False) if arguments.json else text)  # noqa: T201
+        print(json.dumps(said, ensure_ascii=False, allow_nan=False) if as_json else text)  # noqa: T201
         sys.stdout.flush()
     except BrokenPipeError:  # whoever read it has read enough, such as `head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -407,18 +430,9 @@ def _stop(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def same_arithmetic() -> None:
-    """Have numpy, not imported yet, round alike on every x86-64 processor.
-
-    Its exponentials and logarithms differ in the last bit where they use AVX-512. Whoever has set
-    the variable keeps what was set.
-    """
-    if platform.machine().lower() in {"x86_64", "amd64"}:
-        os.environ.setdefault("NPY_DISABLE_CPU_FEATURES", "X86_V4 AVX512_ICL AVX512_SPR")
-
-
 def script() -> NoReturn:
     """Entry point of the installed command."""
     same_arithmetic()
+    place_for_compiled_code()
     signal.signal(signal.SIGTERM, _stop)
     sys.exit(main())

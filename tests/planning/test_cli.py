@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import duckdb
 import pandas as pd
 import pytest
 
@@ -348,3 +349,17 @@ def test_a_store_with_a_password_never_shows_it(fresh):
         assert "s3cret" not in answer.said["error"] + answer.err
     assert not (fresh / "runs").exists()
     assert os.listdir(fresh)
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), duckdb.OutOfMemoryException("could not allocate 1 GiB")]
+)
+def test_memory_that_ran_out_is_no_fault_of_ours(error, finished, monkeypatch):
+    def hungry(_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("planning.commands.status", hungry)
+    answer = call("status", "-w", finished.root)
+    assert answer.code == 1
+    assert "memory ran out" in answer.said["error"]
+    assert "fault of peakahead" not in answer.said["error"]

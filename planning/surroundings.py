@@ -1,0 +1,74 @@
+"""What the process finds around it, set right before anything heavy is imported."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import platform
+import shutil
+import stat
+import sys
+import tempfile
+from pathlib import Path
+
+PACKAGES = Path(__file__).resolve().parent.parent
+COMPILED = (PACKAGES / "planning", PACKAGES / "forecast" / "models")  # hold numba's functions
+OURS_ALONE = 0o700
+
+
+def same_arithmetic() -> None:
+    """Have numpy, not imported yet, round alike on every x86-64 processor.
+
+    Its exponentials and logarithms differ in the last bit where they use AVX-512. Whoever has set
+    the variable keeps what was set.
+    """
+    if platform.machine().lower() in {"x86_64", "amd64"}:
+        os.environ.setdefault("NPY_DISABLE_CPU_FEATURES", "X86_V4 AVX512_ICL AVX512_SPR")
+
+
+def place_for_compiled_code() -> None:
+    """Have numba, not imported yet, find a folder for what it compiles, or it won't be imported.
+
+    A service's user often has none: the package folder read-only, the home folder out of reach.
+    """
+    given = os.environ.get("NUMBA_CACHE_DIR")
+    if given and _writable(Path(given)):
+        return
+    if all(_writable(folder / "__pycache__") for folder in COMPILED) or _writable(_users_cache()):
+        return
+    os.environ["NUMBA_CACHE_DIR"] = str(_private_folder())
+
+
+def _users_cache() -> Path:
+    """Where numba keeps what it compiled for a user."""
+    if sys.platform == "darwin":
+        return Path(os.path.expanduser("~/Library/Caches/numba"))
+    return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "numba"
+
+
+def _writable(folder: Path) -> bool:
+    """Whether files can be made in the folder, which is made where it is missing."""
+    if not folder.is_absolute():  # "~/.cache" of a user without a home
+        return False
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError:
+        return False
+    return True
+
+
+def _private_folder() -> Path:
+    """A temporary folder that nobody else can write to: what is cached there is run as code."""
+    folder = Path(tempfile.gettempdir()) / f"peakahead-compiled-{os.getuid()}"
+    try:
+        folder.mkdir(mode=OURS_ALONE)
+    except FileExistsError:
+        found = folder.lstat()
+        ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
+        if ours and stat.S_IMODE(found.st_mode) == OURS_ALONE:
+            return folder
+        fresh = tempfile.mkdtemp(prefix="peakahead-compiled-")
+        atexit.register(shutil.rmtree, fresh, ignore_errors=True)
+        return Path(fresh)
+    return folder

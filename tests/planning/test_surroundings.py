@@ -1,0 +1,81 @@
+"""A service's user has little: no home, a read-only package, closed streams."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from pathlib import Path
+
+import pytest
+
+from planning import surroundings
+from tests.planning.workspaces import call
+
+
+@pytest.fixture
+def temporary(tmp_path, monkeypatch):
+    """Nothing but the temporary folder can be written."""
+    for name in ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME"):
+        monkeypatch.setenv(name, "")  # so that it is put back afterwards
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", "/proc/no home")
+    monkeypatch.setattr(surroundings, "COMPILED", (Path("/proc/package"),))
+    monkeypatch.setattr(surroundings.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(surroundings.tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+def chosen() -> Path:
+    surroundings.place_for_compiled_code()
+    return Path(os.environ["NUMBA_CACHE_DIR"])
+
+
+def test_compiled_code_goes_to_a_private_folder_where_nothing_else_is_writable(temporary):
+    folder = chosen()
+    assert folder == temporary / f"peakahead-compiled-{os.getuid()}"
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert chosen() == folder
+
+
+def test_a_folder_that_others_can_write_to_is_never_used(temporary, monkeypatch):
+    taken = temporary / f"peakahead-compiled-{os.getuid()}"
+    taken.mkdir()
+    taken.chmod(0o777)
+    folder = chosen()
+    assert folder != taken
+    assert folder.parent == temporary
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    monkeypatch.delenv("NUMBA_CACHE_DIR")
+    taken.rmdir()
+    taken.symlink_to(folder)
+    assert chosen() not in (taken, folder)
+
+
+def test_what_numba_finds_by_itself_is_left_alone(temporary, monkeypatch):
+    monkeypatch.setattr(surroundings, "COMPILED", (temporary / "package",))
+    surroundings.place_for_compiled_code()
+    assert "NUMBA_CACHE_DIR" not in os.environ
+    monkeypatch.setattr(surroundings, "COMPILED", (Path("/proc/package"),))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(temporary / "cache"))
+    surroundings.place_for_compiled_code()
+    assert "NUMBA_CACHE_DIR" not in os.environ
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(temporary / "own"))
+    assert chosen() == temporary / "own"
+
+
+@pytest.mark.parametrize("error", [ImportError("no lib"), RuntimeError("no locator available")])
+def test_what_cannot_be_imported_is_told_as_one_json_object(error, monkeypatch, capsys):
+    class Broken:
+        def find_spec(self, name, path=None, target=None):
+            if name == "planning.commands":
+                raise error
+            return
+
+    monkeypatch.delitem(sys.modules, "planning.commands", raising=False)
+    monkeypatch.delattr(sys.modules["planning"], "commands", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Broken(), *sys.meta_path])
+    monkeypatch.setattr("traceback.print_exc", lambda: None)
+    answer = call("status")
+    assert answer.code == 1
+    assert str(error) in answer.said["error"]
