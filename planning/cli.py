@@ -14,6 +14,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, NoReturn
 
+from planning.masking import masked
 from planning.surroundings import place_for_compiled_code, same_arithmetic
 
 DONE, REFUSED, USAGE, LOCKED, STOPPED = 0, 1, 2, 75, 143
@@ -335,6 +336,7 @@ def _add_suppliers(commands: _Commands) -> None:
 
 
 def _fail(message: str, code: int, *, as_json: bool) -> int:
+    message = masked(message)
     if as_json:
         print(json.dumps({"error": message, "exit_code": code}, ensure_ascii=False))  # noqa: T201
     print(f"peakahead: {message}", file=sys.stderr)  # noqa: T201
@@ -403,7 +405,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except _Ended as ended:
         return _fail(str(ended), ended.code, as_json=as_json)
     except Exception as error:  # nobody who calls us reads a traceback alone
-        traceback.print_exc()
+        print(masked(traceback.format_exc()), file=sys.stderr, end="")  # noqa: T201
         told = (
             f"{type(error).__name__}: {error}\nThis is a fault of peakahead, not of your input: "
             "report it with the lines above"

@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 import pandas as pd
 import sqlalchemy as sa
 
+from planning import masking
 from planning.problem import SEGMENTS
 from planning.schema import TABLES, Column, Words
 from planning.section import Section, is_text, nearest
@@ -30,6 +31,9 @@ MOST_DAYS_AHEAD = 92
 
 class ConfigError(ValueError):
     """The configuration or an option is wrong; the message tells every mistake in full."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(masking.masked(message))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,13 +66,13 @@ class Workspace:
 
 def is_url(source: str) -> bool:
     """Whether a source is a database's address rather than a file's."""
-    return re.match(r"[A-Za-z][A-Za-z0-9+_]*://", source) is not None
+    return re.match(r"\s*(?:[A-Za-z][A-Za-z0-9+_.-]*:)+//", source) is not None
 
 
 def masked(url: str) -> str:
     """Return a database's address without its password."""
     parsed = sa.make_url(url)
-    hidden = {key: "***" for key in parsed.query if "pass" in key.lower()}
+    hidden = {key: "***" for key in parsed.query if re.search("(?i)pass|pwd", key)}
     return parsed.update_query_dict(hidden).render_as_string(hide_password=True)
 
 
@@ -97,14 +101,18 @@ def _source(data: Section, table: str, root: Path) -> str | None:
     given = data.text(table, None, needed)
     if is_url(given):
         if table != "orders":
-            data.wrong(table, _masked(given), f"{needed} (only orders may come from a database)")
-        return given
+            data.wrong(table, given, f"{needed} (only orders may come from a database)")
+        elif not _is_address(given):
+            data.wrong(table, given, "a SQLAlchemy URL, dialect+driver://user:password@host/name")
+        return given.strip()
     return str(root / given)
 
 
-def _masked(url: str) -> str:
-    """`url` without its password."""
-    return re.sub(r"(://[^:/@]*:).*(?=@)", r"\1***", url)
+def _is_address(url: str) -> bool:
+    try:
+        return sa.make_url(url.strip()) is not None
+    except (sa.exc.ArgumentError, ValueError):
+        return False
 
 
 def _sources(data: Section, root: Path) -> tuple[dict[str, str], str | None]:
@@ -221,14 +229,14 @@ def _store_url(store: Section, root: Path) -> str:
     try:
         url = sa.make_url(given)
     except (sa.exc.ArgumentError, ValueError):
-        store.wrong("url", _masked(given), needed)
+        store.wrong("url", given, needed)
         return given
     if url.drivername == "sqlite" and url.database and url.database != ":memory:":
         return f"sqlite:///{root / url.database}"
     if url.drivername in ("postgresql", "postgresql+psycopg") and url.database:
         url = url.set(drivername="postgresql+psycopg")
         return url.render_as_string(hide_password=False)
-    store.wrong("url", _masked(given), needed)
+    store.wrong("url", given, needed)
     return given
 
 

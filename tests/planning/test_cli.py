@@ -339,6 +339,17 @@ def test_progress_on_a_terminal_is_bars(finished, monkeypatch):
     assert not shown.lstrip().startswith("{")
 
 
+def test_a_fault_of_our_own_tells_no_password(finished, monkeypatch, capsys):
+    def broken(_: object) -> None:
+        raise ValueError("postgresql://shop:S3cr3t@h/d?password=S3cr3t")
+
+    monkeypatch.setattr("planning.commands.status", broken)
+    assert main(["status", "-w", str(finished.root), "--json"]) == 1
+    told = capsys.readouterr()
+    assert "postgresql://shop:***@h/d?password=***" in told.out
+    assert "S3cr3t" not in told.out + told.err
+
+
 def test_a_store_with_a_password_never_shows_it(fresh):
     url = "postgresql+psycopg://user:s3cret@127.0.0.1:1/book"
     set_config(fresh, ("^url = .*", f'url = "{url}"'))

@@ -75,7 +75,7 @@ def test_what_cannot_be_imported_is_told_as_one_json_object(error, monkeypatch, 
     monkeypatch.delitem(sys.modules, "planning.commands", raising=False)
     monkeypatch.delattr(sys.modules["planning"], "commands", raising=False)
     monkeypatch.setattr(sys, "meta_path", [Broken(), *sys.meta_path])
-    monkeypatch.setattr("traceback.print_exc", lambda: None)
+    monkeypatch.setattr("traceback.format_exc", str)
     answer = call("status")
     assert answer.code == 1
     assert str(error) in answer.said["error"]

@@ -295,6 +295,12 @@ def test_passwords_are_masked():
     )
 
 
+def test_a_refusal_tells_no_password():
+    refused = InputRefused(["postgresql:/u:secret@h: cannot be read", "host=h password='secret'"])
+    assert "secret" not in str(refused)
+    assert refused.problems == ("postgresql:/u:***@h: cannot be read", "host=h password=***")
+
+
 def test_replay_orders_under_our_own_names_at_any_time(desk):
     workspace = desk.workspace()
     products = desk.read().tables["products"]
