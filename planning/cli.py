@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from planning.masking import masked
-from planning.surroundings import place_for_compiled_code, same_arithmetic
+from planning.surroundings import place_for_compiled_code, same_arithmetic, steady_streams
 
 DONE, REFUSED, USAGE, LOCKED, STOPPED = 0, 1, 2, 75, 143
 GRACE_SECONDS = 8  # from a request to stop until the process ends whatever it does
@@ -338,9 +338,22 @@ def _add_suppliers(commands: _Commands) -> None:
 def _fail(message: str, code: int, *, as_json: bool) -> int:
     message = masked(message)
     if as_json:
-        print(json.dumps({"error": message, "exit_code": code}, ensure_ascii=False))  # noqa: T201
+        _say(json.dumps({"error": message, "exit_code": code}, ensure_ascii=False))
     print(f"peakahead: {message}", file=sys.stderr)  # noqa: T201
     return code
+
+
+def _say(text: str) -> str:
+    """Print on stdout; returns why that was not possible, empty where all is well."""
+    told = ""
+    try:
+        print(text)  # noqa: T201
+        sys.stdout.flush()
+    except OSError as error:
+        # Whoever closed a pipe has read enough, such as `head`.
+        told = "" if isinstance(error, BrokenPipeError) else error.strerror or str(error)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return told
 
 
 def _words(error: Exception) -> str:
@@ -415,11 +428,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         told = "stopped; nothing unfinished was kept, run it again"
         return _fail(told, STOPPED, as_json=as_json)
     text = said.pop("text")
-    try:
-        print(json.dumps(said, ensure_ascii=False, allow_nan=False) if as_json else text)  # noqa: T201
-        sys.stdout.flush()
-    except BrokenPipeError:  # whoever read it has read enough, such as `head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    why = _say(json.dumps(said, ensure_ascii=False, allow_nan=False) if as_json else text)
+    if why:
+        return _fail(f"the work is done, but not printed: {why}", REFUSED, as_json=False)
     return REFUSED if said.get("problems") else DONE
 
 
@@ -434,6 +445,7 @@ def _stop(*_: object) -> None:
 
 def script() -> NoReturn:
     """Entry point of the installed command."""
+    steady_streams()
     same_arithmetic()
     place_for_compiled_code()
     signal.signal(signal.SIGTERM, _stop)

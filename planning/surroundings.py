@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import io
 import os
 import platform
 import shutil
@@ -10,10 +11,38 @@ import stat
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 PACKAGES = Path(__file__).resolve().parent.parent
 COMPILED = (PACKAGES / "planning", PACKAGES / "forecast" / "models")  # hold numba's functions
 OURS_ALONE = 0o700
+
+
+class _Lossy(io.FileIO):
+    """A log: what it can't take, being full or read by nobody any more, is dropped."""
+
+    def write(self, data: Any, /) -> int:
+        try:
+            return super().write(data) or len(data)
+        except OSError:
+            return len(data)
+
+
+def steady_streams() -> None:
+    """Write UTF-8 whatever the locale says, bear closed streams, and let no log end a run."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:  # else the next file to be opened would be taken for stdout or stderr
+            os.open(os.devnull, os.O_RDWR)
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
+    log = io.BufferedWriter(_Lossy(2, "w", closefd=False))
+    sys.stderr = io.TextIOWrapper(
+        log, encoding="utf-8", errors="backslashreplace", line_buffering=True
+    )
 
 
 def same_arithmetic() -> None:

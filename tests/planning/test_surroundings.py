@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
 import sys
 from pathlib import Path
 
@@ -79,3 +80,65 @@ def test_what_cannot_be_imported_is_told_as_one_json_object(error, monkeypatch, 
     answer = call("status")
     assert answer.code == 1
     assert str(error) in answer.said["error"]
+
+
+PRINT = """
+import sys
+from planning.cli import _say
+from planning.surroundings import steady_streams
+steady_streams()
+print("log \\u4e2d\\u6587 \\udcff", file=sys.stderr)
+sys.exit(7 if _say("said \\u4e2d\\u6587 \\udcff") else 0)
+"""
+FOREIGN = [
+    *({"PYTHONIOENCODING": name} for name in ("ascii", "latin-1", "cp1252", "gbk")),
+    {"LC_ALL": "C", "PYTHONUTF8": "0"},
+]
+
+
+def shell(redirected: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
+    given = {**os.environ, "PYTHONPATH": str(surroundings.PACKAGES), **environment}
+    command = ["bash", "-c", f'exec "$0" -c "$1" {redirected}', sys.executable, PRINT]
+    return subprocess.run(command, env=given, capture_output=True, check=False)
+
+
+@pytest.mark.parametrize("environment", FOREIGN, ids=str)
+def test_streams_are_utf8_whatever_the_locale(environment):
+    told = shell("", **environment)
+    assert told.returncode == 0, told.stderr
+    assert told.stdout.decode() == "said 中文 \\udcff\n"
+    assert told.stderr.decode() == "log 中文 \\udcff\n"
+
+
+@pytest.mark.parametrize(
+    ("redirected", "code"),
+    [
+        (">&-", 0),
+        ("2>&-", 0),
+        ("<&- >&- 2>&-", 0),
+        ("2>/dev/full", 0),
+        ("2> >(true)", 0),
+        (">/dev/full", 7),
+        (">/dev/full 2>/dev/full", 7),
+    ],
+)
+def test_a_stream_that_takes_nothing_ends_no_run(redirected, code):
+    told = shell(redirected)
+    assert told.returncode == code
+    assert b"Traceback" not in told.stderr
+    assert b"Exception ignored" not in told.stderr
+
+
+def test_a_result_that_cannot_be_printed_is_told(finished):
+    script = Path(sys.executable).parent / "peakahead"
+    with open("/dev/full", "w") as full:
+        told = subprocess.run(
+            [script, "status", "-w", finished.root, "--json"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": str(surroundings.PACKAGES)},
+            check=False,
+        )
+    assert told.returncode == 1
+    assert told.stderr.startswith(b"peakahead: the work is done, but not printed: No space left")
+    assert told.stderr.count(b"\n") == 1
