@@ -15,7 +15,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from planning.masking import masked
-from planning.surroundings import place_for_compiled_code, same_arithmetic, steady_streams
+from planning.surroundings import (
+    place_for_compiled_code,
+    same_arithmetic,
+    steady_streams,
+    utf8_names,
+)
 
 DONE, REFUSED, USAGE, LOCKED, STOPPED = 0, 1, 2, 75, 143
 GRACE_SECONDS = 8  # from a request to stop until the process ends whatever it does
@@ -445,6 +450,7 @@ def _stop(*_: object) -> None:
 
 def script() -> NoReturn:
     """Entry point of the installed command."""
+    utf8_names()
     steady_streams()
     same_arithmetic()
     place_for_compiled_code()

@@ -18,6 +18,15 @@ COMPILED = (PACKAGES / "planning", PACKAGES / "forecast" / "models")  # hold num
 OURS_ALONE = 0o700
 
 
+def utf8_names() -> None:
+    """Start anew in Python's UTF-8 mode where the locale leaves only ASCII for names of files.
+
+    Names in Chinese would come as what can't be written to any file or database.
+    """
+    if sys.getfilesystemencoding() == "ascii":
+        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])  # noqa: S606
+
+
 class _Lossy(io.FileIO):
     """A log: what it can't take, being full or read by nobody any more, is dropped."""
 

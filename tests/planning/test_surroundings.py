@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 import subprocess
@@ -142,3 +143,16 @@ def test_a_result_that_cannot_be_printed_is_told(finished):
     assert told.returncode == 1
     assert told.stderr.startswith(b"peakahead: the work is done, but not printed: No space left")
     assert told.stderr.count(b"\n") == 1
+
+
+def test_names_of_files_are_utf8_in_a_locale_of_ascii(tmp_path):
+    script = Path(sys.executable).parent / "peakahead"
+    path = {"PYTHONPATH": str(surroundings.PACKAGES), "LC_ALL": "C", "PYTHONUTF8": "0"}
+    told = subprocess.run(
+        [script, "runs", "-w", tmp_path / "市场", "--json"],
+        env={**os.environ, **path},
+        capture_output=True,
+        check=False,
+    )
+    assert told.returncode == 2
+    assert str(tmp_path / "市场") in json.loads(told.stdout)["error"]
