@@ -92,6 +92,26 @@ def test_parquet_floats_that_are_no_numbers_or_units(desk):
     assert list(told["value"]) == ["2.5", "nan", "inf", ""]
 
 
+@pytest.mark.parametrize(("kind", "bound"), [(pa.float64(), 2**53), (pa.float32(), 2**24)])
+def test_ids_in_a_float_column_keep_their_digits_or_are_quarantined(desk, kind, bound):
+    ids = [1.0, bound - 1, -(bound - 1), bound, np.inf, -np.inf]
+    accounts = [bound - 1, bound, None, 7, 7, np.inf]
+    desk.share = 0.9
+    frame = FRAME | {"order_id": ids, "account_id": accounts, "quantity": [1] * ROWS}
+    parquet(desk, {"order_id": kind, "account_id": kind}, frame)
+    inputs = desk.read()
+    assert inputs.orders.column("order_id").to_pylist() == ["1", str(bound - 1), f"-{bound - 1}"]
+    assert inputs.orders.column("account_id").to_pylist() == [str(bound - 1), str(bound), None]
+    told = inputs.quarantine["orders"]
+    assert list(zip(told["line"], told["column"], told["value"], strict=True)) == [
+        (4, "order_id", str(bound)),
+        (5, "order_id", "inf"),
+        (6, "order_id", "-inf"),
+        (6, "account_id", "inf"),
+    ]
+    assert set(told["rule"].str.partition(" ")[2]) == {"is a float that holds no text"}
+
+
 def test_parquet_stamps_that_are_numbers_are_quarantined(desk):
     desk.share = 1.0
     parquet(desk, frame=FRAME | {"ordered_at": [45_000] * ROWS})
