@@ -59,6 +59,7 @@ class Sheet:
     sha256: str
     notes: tuple[str, ...] = ()
     header_line: int | None = field(default=None)
+    index: tuple[str, ...] = ()  # columns that only number the rows, as the file itself says
 
 
 def open_file(path: Path, root: Path, con: duckdb.DuckDBPyConnection) -> Sheet:
@@ -149,7 +150,8 @@ def _open_parquet(path: Path, root: Path, con: duckdb.DuckDBPyConnection) -> She
     escaped = re.sub(r"([\[*?])", r"[\1]", str(path))
     relation = f"read_parquet({_literal(escaped)}, file_row_number=true, binary_as_string=true)"
     try:
-        names = pq.read_schema(path).names
+        schema = pq.read_schema(path)
+        names = schema.names
         described = con.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()[: len(names)]
     except (pa.ArrowException, duckdb.Error, OSError) as error:
         raise InputRefused(
@@ -161,7 +163,22 @@ def _open_parquet(path: Path, root: Path, con: duckdb.DuckDBPyConnection) -> She
         types=tuple(row[1] for row in described),
         line="file_row_number + 1",
     )
-    return Sheet(name=name, columns=tuple(names), pieces=iter([piece]), sha256=files.sha256(path))
+    return Sheet(
+        name=name,
+        columns=tuple(names),
+        pieces=iter([piece]),
+        sha256=files.sha256(path),
+        index=_pandas_index(schema),
+    )
+
+
+def _pandas_index(schema: pa.Schema) -> tuple[str, ...]:
+    """Columns in which pandas has kept the index of a frame."""
+    try:
+        listed = (schema.pandas_metadata or {})["index_columns"]
+        return tuple(name for name in listed if isinstance(name, str))
+    except (ValueError, LookupError, TypeError):  # whoever wrote it says nothing that we can use
+        return ()
 
 
 def open_query(url: str, query: str, root: Path) -> Sheet:

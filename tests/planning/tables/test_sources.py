@@ -224,6 +224,22 @@ def test_words_of_the_shop_mean_what_the_configuration_says(desk):
     assert "[data.values.orders.status]" in wrong["fix"]
 
 
+def test_the_index_of_pandas_is_no_unused_column(desk):
+    frame = pd.DataFrame({**FRAME, "channel": "web"})
+    frame[frame["quantity"] > 0].sample(frac=1, random_state=0).to_parquet(desk.root / "o.parquet")
+    desk.orders_source = "o.parquet"
+    assert "__index_level_0__" in pq.read_schema(desk.root / "o.parquet").names
+    assert [note for note in desk.read().notes if "unused" in note] == [
+        "orders: unused columns 'channel'"
+    ]
+    indexed = frame[frame["quantity"] > 0].set_index("order_id")
+    indexed.to_parquet(desk.root / "o.parquet")
+    assert desk.read().counts["orders"].accepted == 5
+    odd = pa.Table.from_pandas(indexed).replace_schema_metadata({"pandas": "{"})
+    pq.write_table(odd, desk.root / "o.parquet")
+    assert desk.read().counts["orders"].accepted == 5
+
+
 def test_codes_for_words(desk):
     orders = pd.DataFrame({"order_id": ["A", "B"], "product_id": "P1", "quantity": 1})
     orders = orders.assign(ordered_at="2026-05-01", status=[1, 4])
