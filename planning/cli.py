@@ -23,6 +23,7 @@ from planning.surroundings import (
 )
 
 DONE, REFUSED, USAGE, LOCKED, STOPPED = 0, 1, 2, 75, 143
+MOST_DAYS = 36_500
 GRACE_SECONDS = 8  # from a request to stop until the process ends whatever it does
 
 DESCRIPTION = """\
@@ -100,12 +101,16 @@ def _count(text: str) -> int:
     return _whole(text, 1, float("inf"), "from 1 on")
 
 
+def _days(text: str) -> int:
+    return _whole(text, 1, MOST_DAYS, f"from 1 to {MOST_DAYS}")
+
+
 def _minutes_value(text: str) -> float:
     try:
         value = float(text)
     except ValueError:
         value = -1.0
-    if not 0 <= value < float("inf"):
+    if not 0 <= value <= MOST_DAYS * 1440:
         raise argparse.ArgumentTypeError(f"{text!r} is no number of minutes")
     return value
 
@@ -172,7 +177,7 @@ def _add_init(commands: _Commands) -> None:
         "init", "make a sample market in DIR", "peakahead init market --products 60 --days 120"
     )
     init.add_argument("dir", type=Path, metavar="DIR")
-    init.add_argument("--days", type=_count, default=120, metavar="N", help="of history (120)")
+    init.add_argument("--days", type=_days, default=120, metavar="N", help="of history (120)")
     init.add_argument("--products", type=_count, default=60, metavar="N", help="default: 60")
     init.add_argument(
         "--capital-days",
@@ -300,7 +305,7 @@ def _add_evaluate(commands: _Commands) -> None:
     )
     _as_of(evaluate)
     evaluate.add_argument(
-        "--days", type=_count, default=3, metavar="N", help="last whole days before as-of (3)"
+        "--days", type=_days, default=3, metavar="N", help="last whole days before as-of (3)"
     )
     evaluate.add_argument(
         "--out",
@@ -336,7 +341,7 @@ def _add_suppliers(commands: _Commands) -> None:
     )
     _as_of(suppliers)
     suppliers.add_argument(
-        "--days", type=_count, default=28, metavar="N", help="looked back on from as-of (28)"
+        "--days", type=_days, default=28, metavar="N", help="looked back on from as-of (28)"
     )
 
 

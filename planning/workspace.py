@@ -27,6 +27,7 @@ FREQS = ("15min", "30min", "1h")
 FORMATS = ("xlsx", "csv", "json")
 LANGUAGES = ("en", "zh")
 MOST_DAYS_AHEAD = 92
+FIRST_YEAR, LAST_YEAR = 1990, 2199  # as of the stamps in tables
 
 
 class ConfigError(ValueError):
@@ -325,7 +326,8 @@ def parse_as_of(text: str | None, tz: str, now: pd.Timestamp) -> pd.Timestamp:
     Raises
     ------
     ConfigError
-        When the text is no ISO 8601 date or time, or names a local time that does not exist.
+        When the text is no ISO 8601 date or time, names a local time that does not exist, or a
+        year in which no stamp of a table can lie.
     """
     if text is None:
         return now.tz_convert(tz)
@@ -338,6 +340,11 @@ def parse_as_of(text: str | None, tz: str, now: pd.Timestamp) -> pd.Timestamp:
             f"--as-of {text!r}: is no ISO 8601 date or time ({error}); "
             'write "2026-10-01", "2026-10-01T08:00" or "2026-10-01T08:00+08:00"'
         ) from error
+    if not FIRST_YEAR <= stamp.year <= LAST_YEAR:
+        raise ConfigError(
+            f"--as-of {text!r}: lies outside the years {FIRST_YEAR} to {LAST_YEAR} of every table; "
+            "correct it"
+        )
     zone = ZoneInfo(tz)
     if stamp.tzinfo is None:
         local = stamp.replace(tzinfo=zone, fold=0)

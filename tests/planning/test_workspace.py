@@ -216,6 +216,12 @@ def test_an_as_of_that_is_no_instant(text):
         parse_as_of(text, "Europe/London", NOW)
 
 
+@pytest.mark.parametrize("text", ["2500-01-01", "1989-12-31", "9999-12-31T23:00-12:00"])
+def test_an_as_of_in_a_year_of_no_table(text):
+    with pytest.raises(ConfigError, match="1990 to 2199"):
+        parse_as_of(text, "Europe/London", NOW)
+
+
 def test_a_clock_change_at_midnight_has_its_midnight_refused():
     with pytest.raises(ConfigError, match="does not exist"):
         parse_as_of("2026-09-06", "America/Santiago", NOW)
