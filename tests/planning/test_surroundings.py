@@ -66,7 +66,9 @@ def test_what_numba_finds_by_itself_is_left_alone(temporary, monkeypatch):
     assert chosen() == temporary / "own"
 
 
-@pytest.mark.parametrize("error", [ImportError("no lib"), RuntimeError("no locator available")])
+@pytest.mark.parametrize(
+    "error", [ImportError("no lib"), OSError("libgomp.so.1"), RuntimeError("no locator available")]
+)
 def test_what_cannot_be_imported_is_told_as_one_json_object(error, monkeypatch, capsys):
     class Broken:
         def find_spec(self, name, path=None, target=None):
