@@ -27,7 +27,7 @@ FREQS = ("15min", "30min", "1h")
 FORMATS = ("xlsx", "csv", "json")
 LANGUAGES = ("en", "zh")
 MOST_DAYS_AHEAD = 92
-FIRST_YEAR, LAST_YEAR = 1990, 2199  # as of the stamps in tables
+FIRST_YEAR, LAST_YEAR = 1990, 2199  # in which stamps lie, of tables and --as-of
 
 
 class ConfigError(ValueError):
@@ -104,16 +104,19 @@ def _source(data: Section, table: str, root: Path) -> str | None:
         if table != "orders":
             data.wrong(table, given, f"{needed} (only orders may come from a database)")
         elif not _is_address(given):
-            data.wrong(table, given, "a SQLAlchemy URL, dialect+driver://user:password@host/name")
+            needed = "a SQLAlchemy URL, dialect+driver://user:password@host/name"
+            data.wrong(table, given, f"{needed}, an @ in the password written as %40")
         return given.strip()
     return str(root / given)
 
 
 def _is_address(url: str) -> bool:
+    """Whether a URL can be read, and without a piece of a password with an @ for its host."""
     try:
-        return sa.make_url(url.strip()) is not None
+        parsed = sa.make_url(url.strip())
     except (sa.exc.ArgumentError, ValueError):
         return False
+    return not (parsed.host and "@" in f"{parsed.host}/{parsed.database}")
 
 
 def _sources(data: Section, root: Path) -> tuple[dict[str, str], str | None]:
@@ -225,7 +228,10 @@ def _formats(export: Section) -> tuple[str, ...]:
 
 def _store_url(store: Section, root: Path) -> str:
     """Address of the ledger; a relative SQLite path starts at the workspace."""
-    needed = '"sqlite:///file.db" or "postgresql+psycopg://user:password@host/database"'
+    needed = (
+        '"sqlite:///file.db" or "postgresql+psycopg://user:password@host/database", '
+        "an @ in the password written as %40"
+    )
     given = store.text("url", "sqlite:///peakahead.db", needed)
     try:
         url = sa.make_url(given)
@@ -234,7 +240,8 @@ def _store_url(store: Section, root: Path) -> str:
         return given
     if url.drivername == "sqlite" and url.database and url.database != ":memory:":
         return f"sqlite:///{root / url.database}"
-    if url.drivername in ("postgresql", "postgresql+psycopg") and url.database:
+    ours = url.drivername in ("postgresql", "postgresql+psycopg")
+    if ours and url.database and _is_address(given):
         url = url.set(drivername="postgresql+psycopg")
         return url.render_as_string(hide_password=False)
     store.wrong("url", given, needed)
