@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from forecast import forecast as forecast_panel
-from planning import acks, comparison, job, ledger, logbook, scoreboard, standings
+from planning import acks, comparison, job, ledger, logbook, scoreboard, standings, target
 from planning.audit import audit
 from planning.console import log, progress
 from planning.decide import expect_demand, forecast_notes, models_used
@@ -148,6 +148,7 @@ def forecast(arguments: argparse.Namespace) -> Said:
     """Forecast a workspace or a long frame."""
     if arguments.out.suffix not in (".parquet", ".csv"):
         raise ConfigError(f"--out {arguments.out}: write to a .parquet or a .csv file")
+    target.check(arguments.out)
     kept = _kept(arguments.model)
     forecaster = forecast_panel if kept is None else kept.forecast
     if arguments.series is not None:
@@ -207,11 +208,18 @@ def _kept(path: Path | None) -> KeptModel | None:
     return KeptModel(path)
 
 
+def _check_place(out: Path | None) -> None:
+    """Look at the file of `--out` before the work; a folder will be made."""
+    if out is not None and out.suffix and not out.is_dir():
+        target.check(out)
+
+
 def _save(frame: pd.DataFrame, path: Path) -> None:
-    if path.suffix == ".parquet":
-        frame.to_parquet(path, index=False)
-    else:
-        path.write_text(csv_text(frame), encoding="utf-8")
+    with target.aside(path) as unfinished:
+        if path.suffix == ".parquet":
+            frame.to_parquet(unfinished, index=False)
+        else:
+            unfinished.write_text(csv_text(frame), encoding="utf-8")
 
 
 def backtest(arguments: argparse.Namespace) -> Said:
@@ -220,6 +228,7 @@ def backtest(arguments: argparse.Namespace) -> Said:
         windows=arguments.windows, members=arguments.members, seed=arguments.seed
     )
     scoreboard.check(asked, arguments.out)
+    _check_place(arguments.out)
     if arguments.series is not None:
         _require_shape(arguments)
         with progress(quiet=arguments.quiet) as report:
@@ -277,6 +286,7 @@ def replay(arguments: argparse.Namespace) -> Said:
 def evaluate(arguments: argparse.Namespace) -> Said:
     """Roll policies over past days."""
     standings.check(arguments.out)
+    _check_place(arguments.out)
     workspace = load_workspace(arguments.workspace)
     as_of = _as_of(arguments, workspace.timezone)
     with progress(quiet=arguments.quiet) as report:

@@ -7,6 +7,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from planning.masking import masked
+
 
 def nearest(word: str, known: tuple[str, ...]) -> str:
     """What to add to a message where a known word is meant; empty where none is near."""
@@ -27,9 +29,9 @@ class Section:
             self.wrong("", content, "a table of keys")
 
     def wrong(self, key: str, came: object, needed: str) -> None:
-        """Note what came under `key` and what was needed."""
+        """Note what came under `key`, passwords aside, and what was needed."""
         name = ".".join(part for part in (self.name, key) if part)
-        self.problems.append(f"{name} = {came!r}: must be {needed}")
+        self.problems.append(f"{name} = {masked(repr(came))}: must be {needed}")
 
     def value(self, key: str, default: object, valid: Callable[[Any], bool], needed: str) -> Any:
         """Return the value of `key`, or the default where it is absent or wrong."""

@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 import pandas as pd
 import sqlalchemy as sa
 
+from planning import masking
 from planning.problem import SEGMENTS
 from planning.schema import TABLES, Column, Words
 from planning.section import Section, is_text, nearest
@@ -26,10 +27,14 @@ FREQS = ("15min", "30min", "1h")
 FORMATS = ("xlsx", "csv", "json")
 LANGUAGES = ("en", "zh")
 MOST_DAYS_AHEAD = 92
+FIRST_YEAR, LAST_YEAR = 1990, 2199  # in which stamps lie, of tables and --as-of
 
 
 class ConfigError(ValueError):
     """The configuration or an option is wrong; the message tells every mistake in full."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(masking.masked(message))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,13 +67,13 @@ class Workspace:
 
 def is_url(source: str) -> bool:
     """Whether a source is a database's address rather than a file's."""
-    return re.match(r"[A-Za-z][A-Za-z0-9+_]*://", source) is not None
+    return re.match(r"\s*(?:[A-Za-z][A-Za-z0-9+_.-]*:)+//", source) is not None
 
 
 def masked(url: str) -> str:
     """Return a database's address without its password."""
     parsed = sa.make_url(url)
-    hidden = {key: "***" for key in parsed.query if "pass" in key.lower()}
+    hidden = {key: "***" for key in parsed.query if re.search("(?i)pass|pwd", key)}
     return parsed.update_query_dict(hidden).render_as_string(hide_password=True)
 
 
@@ -97,14 +102,21 @@ def _source(data: Section, table: str, root: Path) -> str | None:
     given = data.text(table, None, needed)
     if is_url(given):
         if table != "orders":
-            data.wrong(table, _masked(given), f"{needed} (only orders may come from a database)")
-        return given
+            data.wrong(table, given, f"{needed} (only orders may come from a database)")
+        elif not _is_address(given):
+            needed = "a SQLAlchemy URL, dialect+driver://user:password@host/name"
+            data.wrong(table, given, f"{needed}, an @ in the password written as %40")
+        return given.strip()
     return str(root / given)
 
 
-def _masked(url: str) -> str:
-    """`url` without its password."""
-    return re.sub(r"(://[^:/@]*:).*(?=@)", r"\1***", url)
+def _is_address(url: str) -> bool:
+    """Whether a URL can be read, and without a piece of a password with an @ for its host."""
+    try:
+        parsed = sa.make_url(url.strip())
+    except (sa.exc.ArgumentError, ValueError):
+        return False
+    return not (parsed.host and "@" in f"{parsed.host}/{parsed.database}")
 
 
 def _sources(data: Section, root: Path) -> tuple[dict[str, str], str | None]:
@@ -216,19 +228,23 @@ def _formats(export: Section) -> tuple[str, ...]:
 
 def _store_url(store: Section, root: Path) -> str:
     """Address of the ledger; a relative SQLite path starts at the workspace."""
-    needed = '"sqlite:///file.db" or "postgresql+psycopg://user:password@host/database"'
+    needed = (
+        '"sqlite:///file.db" or "postgresql+psycopg://user:password@host/database", '
+        "an @ in the password written as %40"
+    )
     given = store.text("url", "sqlite:///peakahead.db", needed)
     try:
         url = sa.make_url(given)
     except (sa.exc.ArgumentError, ValueError):
-        store.wrong("url", _masked(given), needed)
+        store.wrong("url", given, needed)
         return given
     if url.drivername == "sqlite" and url.database and url.database != ":memory:":
         return f"sqlite:///{root / url.database}"
-    if url.drivername in ("postgresql", "postgresql+psycopg") and url.database:
+    ours = url.drivername in ("postgresql", "postgresql+psycopg")
+    if ours and url.database and _is_address(given):
         url = url.set(drivername="postgresql+psycopg")
         return url.render_as_string(hide_password=False)
-    store.wrong("url", _masked(given), needed)
+    store.wrong("url", given, needed)
     return given
 
 
@@ -317,7 +333,8 @@ def parse_as_of(text: str | None, tz: str, now: pd.Timestamp) -> pd.Timestamp:
     Raises
     ------
     ConfigError
-        When the text is no ISO 8601 date or time, or names a local time that does not exist.
+        When the text is no ISO 8601 date or time, names a local time that does not exist, or a
+        year in which no stamp of a table can lie.
     """
     if text is None:
         return now.tz_convert(tz)
@@ -330,6 +347,11 @@ def parse_as_of(text: str | None, tz: str, now: pd.Timestamp) -> pd.Timestamp:
             f"--as-of {text!r}: is no ISO 8601 date or time ({error}); "
             'write "2026-10-01", "2026-10-01T08:00" or "2026-10-01T08:00+08:00"'
         ) from error
+    if not FIRST_YEAR <= stamp.year <= LAST_YEAR:
+        raise ConfigError(
+            f"--as-of {text!r}: lies outside the years {FIRST_YEAR} to {LAST_YEAR} of every table; "
+            "correct it"
+        )
     zone = ZoneInfo(tz)
     if stamp.tzinfo is None:
         local = stamp.replace(tzinfo=zone, fold=0)

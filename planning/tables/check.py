@@ -24,6 +24,8 @@ from planning.tables.times import (
 NUMBER = r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?"
 DAY = r"\d{4}-\d{2}-\d{2}(?:[T ]00:00(?::00(?:\.0+)?)?)?"
 BLANKS = "E' \\t'"
+EXACT = {"DOUBLE": 2**53, "FLOAT": 2**24}  # from here on whole floats run into one another
+WIDEST = 1e37  # digits that DuckDB's widest integer holds
 LONGEST_FOLDER = 200  # bytes; file systems stop at 255
 
 _NUMERIC = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "DECIMAL", "FLOAT", "DOUBLE")
@@ -68,11 +70,11 @@ def _cell(column: Column, cells: Cells | None) -> str:
     typed = is_numeric(cells.type) or cells.type in (*_NAIVE, *_AWARE)
     if typed and not column.is_text:
         return cells.sql
-    if cells.type in ("FLOAT", "DOUBLE"):  # ids that went through a float column
+    if cells.type in EXACT:  # ids that went through a float column
         whole = f"isfinite({cells.sql}) AND {cells.sql} = trunc({cells.sql})"
         return (
-            f"CASE WHEN isnan({cells.sql}) THEN NULL WHEN {whole} AND abs({cells.sql}) < 1e15 "
-            f"THEN {cells.sql}::BIGINT::VARCHAR ELSE {cells.sql}::VARCHAR END"
+            f"CASE WHEN isnan({cells.sql}) THEN NULL WHEN {whole} AND abs({cells.sql}) < {WIDEST} "
+            f"THEN {cells.sql}::HUGEINT::VARCHAR ELSE {cells.sql}::VARCHAR END"
         )
     text = cells.sql if cells.type == "VARCHAR" else f"CAST({cells.sql} AS VARCHAR)"
     if column.is_text:
@@ -101,6 +103,10 @@ def _value(column: Column, cells: Cells | None) -> str:
     if column.words:
         said = " ".join(f"WHEN {_quoted(theirs)} THEN '{ours}'" for theirs, ours in column.words)
         return f"CASE {cell} {said} ELSE {cell} END"
+    if column.is_text and kind in EXACT and column.kind != "choice":
+        number = f"TRY_CAST({cell} AS DOUBLE)"
+        lost = f"abs({number}) >= {EXACT[kind]}" if column.required else f"NOT isfinite({number})"
+        return f"CASE WHEN {lost} THEN NULL ELSE {cell} END"
     if column.is_text:
         return cell
     if column.kind == "date":
@@ -192,6 +198,8 @@ def cell_rules(table: Table, tz: str) -> tuple[Rule, ...]:
 
 def _rules(table: Table, column: Column, tz: str) -> list[Rule]:
     rules = [_empty(column)] if column.required else []
+    if column.is_text and column.kind != "choice":
+        rules.append(_float(column))
     if column.kind == "choice":
         rules.append(_choice(table, column))
     elif column.kind == "folder":
@@ -213,6 +221,15 @@ def _empty(column: Column) -> Rule:
         text=f"{column.name} is empty",
         fix="fill it in, or take the row out",
         broken=f"s_{column.name} IS NULL",
+    )
+
+
+def _float(column: Column) -> Rule:
+    return Rule(
+        column=column.name,
+        text=f"{column.name} is a float that holds no text",
+        fix="write the column as text or whole numbers: floats lose the digits of long numbers",
+        broken=f"s_{column.name} IS NOT NULL AND v_{column.name} IS NULL",
     )
 
 

@@ -30,7 +30,8 @@ def matched(
     cells = {
         ours: sheet.columns.index(name) for ours, name in wanted.items() if name in sheet.columns
     }
-    unused = [repr(name[:60]) for name in sheet.columns if name not in wanted.values()]
+    asked = {*wanted.values(), *sheet.index}
+    unused = [repr(name[:60]) for name in sheet.columns if name not in asked]
     listed = ", ".join(unused[:20]) + (f" and {len(unused) - 20} more" if unused[20:] else "")
     return cells, [f"{table.name}: unused columns {listed}"] if unused else []
 

@@ -53,7 +53,7 @@ def near_known(table: str, unknown: Iterable[str], known: Iterable[str]) -> list
 
 
 def rejected(table: str, quarantine: pd.DataFrame) -> list[str]:
-    """Tell the rules that most of the quarantined rows break, each with its first row."""
+    """Tell how many rows are in quarantine and the rules that most break, each with its first."""
     if quarantine.empty:
         return []
     by_rule = quarantine.groupby("rule", sort=True)
@@ -64,7 +64,10 @@ def rejected(table: str, quarantine: pd.DataFrame) -> list[str]:
         f"{row['rule']} ({row['count']:,}, first in {row['file']}, line {row['line']})"
         for row in rows.to_dict("records")
     ]
-    return [f"{table}: {len(quarantine):,} rows are in quarantine: {_few(told)}"]
+    faults, bad = len(quarantine), len(quarantine[["file", "line"]].drop_duplicates())
+    what = "1 row is" if bad == 1 else f"{bad:,} rows are"
+    whose = "" if faults == bad else f" with {faults:,} faults"
+    return [f"{table}: {what} in quarantine{whose}: {_few(told)}"]
 
 
 def meaning(tables: Mapping[str, pd.DataFrame], orders: pa.Table) -> list[str]:

@@ -141,7 +141,11 @@ def _over_limit(stage: Stage, counts: Counts, share: float) -> list[str]:
         head = f"{name} ({files_read}): {bad:,} of {counts.read:,} rows cannot be used, {allowed}"
         return ["\n    ".join([head, *_samples(stage)])]
     if counts.accepted == 0 and stage.table.required:
-        why = "all lie at or after as-of" if counts.after_as_of else "none can be used"
+        why = (
+            "all lie at or after as-of; give a later --as-of, or orders that were placed before it"
+            if counts.after_as_of
+            else "none can be used; correct them"
+        )
         return [f"{name} ({files_read}): {counts.read:,} rows were read and {why}"]
     return []
 

@@ -20,6 +20,19 @@ from planning.tables.problems import InputRefused
 from planning.workspace import masked
 
 CONNECT_SECONDS = 15
+LIMITS = {"lock_timeout": "30s", "statement_timeout": "1h"}  # where the server has none of its own
+KEEPALIVE = {  # notices within two minutes that the server or the way to it is gone
+    "connect_timeout": CONNECT_SECONDS,
+    "keepalives": 1,
+    "keepalives_idle": 30,
+    "keepalives_interval": 15,
+    "keepalives_count": 4,
+    "tcp_user_timeout": 120_000,
+}
+_REMEDIES = {  # by PostgreSQL's code of the error
+    "55P03": "another session holds a lock on what it reads: let that end, then run again",
+    "57014": "make the query faster, or say ?options=-c%20statement_timeout%3D3h in data.orders",
+}
 CHUNK_ROWS = 250_000  # rows of a query result converted at a time
 BLOCK_VIEW = "raw_block"  # name under which a piece's Arrow table is selected from
 
@@ -46,6 +59,7 @@ class Sheet:
     sha256: str
     notes: tuple[str, ...] = ()
     header_line: int | None = field(default=None)
+    index: tuple[str, ...] = ()  # columns that only number the rows, as the file itself says
 
 
 def open_file(path: Path, root: Path, con: duckdb.DuckDBPyConnection) -> Sheet:
@@ -136,7 +150,8 @@ def _open_parquet(path: Path, root: Path, con: duckdb.DuckDBPyConnection) -> She
     escaped = re.sub(r"([\[*?])", r"[\1]", str(path))
     relation = f"read_parquet({_literal(escaped)}, file_row_number=true, binary_as_string=true)"
     try:
-        names = pq.read_schema(path).names
+        schema = pq.read_schema(path)
+        names = schema.names
         described = con.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()[: len(names)]
     except (pa.ArrowException, duckdb.Error, OSError) as error:
         raise InputRefused(
@@ -148,7 +163,22 @@ def _open_parquet(path: Path, root: Path, con: duckdb.DuckDBPyConnection) -> She
         types=tuple(row[1] for row in described),
         line="file_row_number + 1",
     )
-    return Sheet(name=name, columns=tuple(names), pieces=iter([piece]), sha256=files.sha256(path))
+    return Sheet(
+        name=name,
+        columns=tuple(names),
+        pieces=iter([piece]),
+        sha256=files.sha256(path),
+        index=_pandas_index(schema),
+    )
+
+
+def _pandas_index(schema: pa.Schema) -> tuple[str, ...]:
+    """Columns in which pandas has kept the index of a frame."""
+    try:
+        listed = (schema.pandas_metadata or {})["index_columns"]
+        return tuple(name for name in listed if isinstance(name, str))
+    except (ValueError, LookupError, TypeError):  # whoever wrote it says nothing that we can use
+        return ()
 
 
 def open_query(url: str, query: str, root: Path) -> Sheet:
@@ -172,9 +202,8 @@ def open_query(url: str, query: str, root: Path) -> Sheet:
         told = str(error).splitlines()[0]
         if parsed.password:
             told = told.replace(str(parsed.password), "***")
-        raise InputRefused(
-            [f"{name}: the orders cannot be read ({told}); check data.orders and orders_query"]
-        ) from error
+        remedy = _REMEDIES.get(_code(error), "check data.orders and orders_query")
+        raise InputRefused([f"{name}: the orders cannot be read ({told}); {remedy}"]) from error
     return Sheet(name=name, columns=tuple(names), pieces=_row_pieces(blocks), sha256=digest)
 
 
@@ -191,20 +220,36 @@ def _located(url: sa.URL, root: Path) -> sa.URL:
 
 
 def _fetch(url: sa.URL, query: str) -> tuple[list[str], list[pa.Table], str]:
-    server = url.get_backend_name() == "postgresql"
-    engine = sa.create_engine(
-        url,
-        poolclass=sa.pool.NullPool,
-        connect_args={"connect_timeout": CONNECT_SECONDS} if server else {},
-    )
-    options = {"stream_results": True} | ({"postgresql_readonly": True} if server else {})
+    try:
+        return _rows(url, query)
+    except sa.exc.DataError as error:
+        if _code(error) or url.get_driver_name() != "psycopg":
+            raise
+        # A stamp that Python has no value for, such as 'infinity': as text it is one bad row.
+        return _rows(url, query, stamps_as_text=True)
+
+
+def _code(error: Exception) -> str:
+    """The server's code of an error; empty for one of the driver's own."""
+    return getattr(getattr(error, "orig", None), "sqlstate", None) or ""
+
+
+def _rows(
+    url: sa.URL, query: str, *, stamps_as_text: bool = False
+) -> tuple[list[str], list[pa.Table], str]:
+    engine = _engine(url)
     # A colon before a word would be a parameter; the query is meant as it stands.
     statement = sa.text(re.sub(r"(?<![:\w\\]):(?=\w)", r"\\:", query))
     digest = hashlib.sha256()
     blocks = []
     try:
         with engine.connect() as connection:
-            result = connection.execution_options(**options).execute(statement)
+            if url.get_backend_name() == "postgresql":
+                connection = connection.execution_options(postgresql_readonly=True)
+                _limit(connection)
+            if stamps_as_text:
+                _show_stamps(connection)
+            result = connection.execute(statement, execution_options={"stream_results": True})
             names = list(result.keys())
             digest.update(repr(names).encode())
             for rows in result.partitions(CHUNK_ROWS):
@@ -213,6 +258,31 @@ def _fetch(url: sa.URL, query: str) -> tuple[list[str], list[pa.Table], str]:
     finally:
         engine.dispose()
     return names, blocks, digest.hexdigest()
+
+
+def _engine(url: sa.URL) -> sa.Engine:
+    libpq = url.get_driver_name() in ("psycopg", "psycopg2")
+    settings = {key: value for key, value in KEEPALIVE.items() if libpq and key not in url.query}
+    return sa.create_engine(url, poolclass=sa.pool.NullPool, connect_args=settings)
+
+
+def _limit(connection: sa.Connection) -> None:
+    """Let no lock and no query hold us for ever; limits of the server, the role or the URL stay."""
+    limit = sa.text(
+        "SELECT set_config(:name, :limit, true) WHERE current_setting(:name, true) = '0'"
+    )
+    for name, value in LIMITS.items():
+        connection.execute(limit, {"name": name, "limit": value})
+
+
+def _show_stamps(connection: sa.Connection) -> None:
+    """Have dates and times come as the server writes them."""
+    from psycopg.types.string import TextLoader
+
+    connection.execute(sa.text("SELECT set_config('DateStyle', 'ISO', true)"))
+    adapters = connection.connection.driver_connection.adapters  # type: ignore[union-attr]
+    for kind in ("date", "timestamp", "timestamptz"):
+        adapters.register_loader(kind, TextLoader)
 
 
 def _block(rows: Sequence[sa.Row[Any]], width: int) -> pa.Table:

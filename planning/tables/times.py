@@ -12,8 +12,10 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-EARLIEST = datetime(1990, 1, 1)  # what lies before is a clock that was never set
-LATEST = datetime(2200, 1, 1)  # and what lies after a placeholder
+from planning.workspace import FIRST_YEAR, LAST_YEAR
+
+EARLIEST = datetime(FIRST_YEAR, 1, 1)  # what lies before is a clock that was never set
+LATEST = datetime(LAST_YEAR + 1, 1, 1)  # and what lies after a placeholder
 
 # A date, or a date and a time to the minute at least; an offset only after a time.
 OFFSET = r"Z|[+-](?:0\d|1[0-5])(?::?[0-5]\d)?"

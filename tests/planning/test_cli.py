@@ -11,11 +11,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import duckdb
 import pandas as pd
 import pytest
 
-from planning import commands
+from planning import commands, target
 from planning.cli import main, parser
+from planning.workspace import ConfigError
 from tests.planning.workspaces import AS_OF, call, contents, set_config, strict
 
 SUBPARSERS = next(
@@ -206,6 +208,25 @@ def test_a_wrong_command_line_without_json_leaves_stdout_empty(capsys):
     assert "usage: peakahead" in told.err
 
 
+BEYOND = {  # what is told of an option that no work can come of, before any is done
+    "days of a scorecard": (["suppliers", "--days", "99999999"], "from 1 to 36500"),
+    "days of an evaluation": (["evaluate", "--days", "99999999"], "from 1 to 36500"),
+    "minutes": (["run", "--previous", "p.csv", "--freeze", "1e300"], "no number of minutes"),
+    "forecast": (["forecast", "--out", "nowhere/ahead.parquet"], "there is no folder"),
+    "board": (["backtest", "--out", "nowhere/board.csv"], "there is no folder"),
+    "standings": (["evaluate", "--out", "nowhere/standings.html"], "there is no folder"),
+    "as-of": (["run", "--as-of", "2500-01-01"], "1990 to 2199"),
+}
+
+
+@pytest.mark.parametrize("case", BEYOND)
+def test_an_option_beyond_reason_is_told_before_the_work(case, finished):
+    command, told = BEYOND[case]
+    answer = call(*command, "-w", finished.root)
+    assert answer.code == 2
+    assert told in answer.said["error"]
+
+
 def test_a_seed_that_is_no_number_is_told_in_words(finished):
     answer = call("run", "-w", finished.root, "--seed", "x")
     assert answer.code == 2
@@ -245,7 +266,7 @@ def test_one_instant_is_one_run_however_it_is_written(finished, as_of):
 def test_an_as_of_before_every_order_is_refused(finished):
     answer = call("run", "-w", finished.root, "--as-of", "2020-01-01")
     assert answer.code == 1
-    assert "after as-of" in answer.said["error"]
+    assert "after as-of; give a later --as-of" in answer.said["error"]
 
 
 # Single commands
@@ -298,6 +319,27 @@ def test_forecast_writes_what_the_run_writes(finished, tmp_path, name):
         assert pd.to_datetime(told["ds"]).tolist() == ran["ds"].tolist()
 
 
+def test_a_forecast_that_cannot_be_written_whole_leaves_the_one_before(tmp_path, monkeypatch):
+    path = tmp_path / "ahead.csv"
+    path.write_text("before")
+    linked = tmp_path / "link.csv"
+    linked.symlink_to(path)
+    frame = pd.DataFrame({"mean": [1.0]})
+
+    def full(_: object) -> str:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(commands, "csv_text", full)
+        with pytest.raises(OSError, match="No space"):
+            commands._save(frame, path)
+    assert contents(tmp_path) == {"ahead.csv": b"before", "link.csv": b"before"}
+    commands._save(frame, linked)
+    assert contents(tmp_path) == {"ahead.csv": b"mean\n1.0\n", "link.csv": b"mean\n1.0\n"}
+    with pytest.raises(ConfigError, match="is a folder"):
+        target.check(tmp_path)
+
+
 def test_lab_opens_the_notebooks_on_the_workspace(finished, monkeypatch):
     seen = {}
 
@@ -338,6 +380,17 @@ def test_progress_on_a_terminal_is_bars(finished, monkeypatch):
     assert not shown.lstrip().startswith("{")
 
 
+def test_a_fault_of_our_own_tells_no_password(finished, monkeypatch, capsys):
+    def broken(_: object) -> None:
+        raise ValueError("postgresql://shop:S3cr3t@h/d?password=S3cr3t")
+
+    monkeypatch.setattr("planning.commands.status", broken)
+    assert main(["status", "-w", str(finished.root), "--json"]) == 1
+    told = capsys.readouterr()
+    assert "postgresql://shop:***@h/d?password=***" in told.out
+    assert "S3cr3t" not in told.out + told.err
+
+
 def test_a_store_with_a_password_never_shows_it(fresh):
     url = "postgresql+psycopg://user:s3cret@127.0.0.1:1/book"
     set_config(fresh, ("^url = .*", f'url = "{url}"'))
@@ -348,3 +401,17 @@ def test_a_store_with_a_password_never_shows_it(fresh):
         assert "s3cret" not in answer.said["error"] + answer.err
     assert not (fresh / "runs").exists()
     assert os.listdir(fresh)
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), duckdb.OutOfMemoryException("could not allocate 1 GiB")]
+)
+def test_memory_that_ran_out_is_no_fault_of_ours(error, finished, monkeypatch):
+    def hungry(_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("planning.commands.status", hungry)
+    answer = call("status", "-w", finished.root)
+    assert answer.code == 1
+    assert "memory ran out" in answer.said["error"]
+    assert "fault of peakahead" not in answer.said["error"]

@@ -177,10 +177,9 @@ def test_where_to_write_is_checked_before_the_work(tmp_path):
     answer = ahead(tmp_path / "gone.csv", tmp_path / "out.txt")
     assert answer.code == 2
     assert ".parquet or a .csv" in answer.said["error"]
-    path = put(frame_of(STAMPS["naive"]), tmp_path / "in.csv")
-    answer = ahead(path, tmp_path / "nowhere" / "out.csv")
-    assert answer.code == 1
-    assert "nowhere" in answer.said["error"]
+    answer = ahead(tmp_path / "gone.csv", tmp_path / "nowhere" / "out.csv")
+    assert answer.code == 2
+    assert "there is no folder" in answer.said["error"]
 
 
 def test_a_kept_model_is_trained_once_and_used_until_it_is_a_day_old(tmp_path):

@@ -136,6 +136,37 @@ def test_a_database_of_orders_needs_its_query(tmp_path):
         load(tmp_path, text=MINIMAL.replace("products.csv", "sqlite:///x").format(data="", rest=""))
 
 
+LEAKS = {  # what of the minimal configuration is replaced, and by what
+    "blank before": ("orders.parquet", " postgresql://shop:secret@h/d"),
+    "jdbc": ("orders.parquet", "jdbc:postgresql://h/d?user=shop&password=secret"),
+    "a list": ('"orders.parquet"', '["postgresql://shop:secret@h/d"]'),
+    "a table": ('"orders.parquet"', '{url = "postgresql://h/d", password = "secret word"}'),
+    "products": ("products.csv", "postgresql://h/d?user=u&password=secret"),
+    "an @ and a blank in it": ("products.csv", "postgresql://u:se@cret secret@h/d"),
+    "a user with an @": ("products.csv", "postgresql://u@tenant:secret@h/d"),
+    "an @ in that of orders": ("orders.parquet", "postgresql://u:se@cret@h/d"),
+    "an @ and a slash": ("orders.parquet", "postgresql://u:se@cr/et@cret@h/d"),
+    "an @ in that of the store": ("[data]", '[store]\nurl = "postgresql://u:se@cret@h/d"\n[data]'),
+    "store": ("[data]", '[store]\nurl = "postgres://h/d?user=shop&password=secret"\n[data]'),
+    "store's list": ("[data]", '[store]\nurl = ["postgresql://u:secret@h/d"]\n[data]'),
+    "store, bare": ("[data]", 'store = "postgresql://u:secret@h/d"\n[data]'),
+}
+
+
+@pytest.mark.parametrize("case", LEAKS)
+def test_a_password_in_the_wrong_place_is_never_told(tmp_path, case):
+    with pytest.raises(ConfigError) as error:
+        load(tmp_path, text=MINIMAL.format(data="", rest="").replace(*LEAKS[case]))
+    for part in ("secret", "cret"):
+        assert part not in str(error.value)
+
+
+def test_an_address_with_blanks_around_it_is_one(tmp_path):
+    text = MINIMAL.format(data="orders_query = 'select 1'", rest="")
+    text = text.replace("orders.parquet", " postgresql://u:pw@h/d ")
+    assert load(tmp_path, text=text).sources["orders"] == "postgresql://u:pw@h/d"
+
+
 def test_passwords_stay_out_of_the_representation(tmp_path):
     rest = '[store]\nurl = "postgresql+psycopg://u:secret@h/d"'
     assert "secret" not in repr(load(tmp_path, rest=rest))
@@ -185,6 +216,12 @@ def test_as_of_is_local_unless_it_says_otherwise(text):
 )
 def test_an_as_of_that_is_no_instant(text):
     with pytest.raises(ConfigError, match="--as-of"):
+        parse_as_of(text, "Europe/London", NOW)
+
+
+@pytest.mark.parametrize("text", ["2500-01-01", "1989-12-31", "9999-12-31T23:00-12:00"])
+def test_an_as_of_in_a_year_of_no_table(text):
+    with pytest.raises(ConfigError, match="1990 to 2199"):
         parse_as_of(text, "Europe/London", NOW)
 
 

