@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from planning import ledger
+from planning import entries, ledger, store
 from planning.committed import other_hour
 from planning.exports import NAMES
 from planning.schema import SENT_ALONG
@@ -75,7 +75,7 @@ def acknowledge(
     """
     answer = read_answer(path, workspace, NAMES)
     with ledger.open_ledger(workspace.store_url, write=True) as book:
-        asked = _request(answer, book)
+        asked, entered = _request(answer, book, workspace, now)
         held = _held(answer, asked)
         found = [*_problems(held, asked), *_changed(held, workspace.timezone)]
         problems = [_worded(answer.name, each) for each in found]
@@ -91,26 +91,33 @@ def acknowledge(
             recorded_at=now().isoformat(),
         )
         fresh = book.acknowledge(ack, rows)
-    notes = [*answer.notes, *_moved(rows, workspace.timezone)]
+    notes = [*answer.notes, *entered, *_moved(rows, workspace.timezone)]
     return _receipt(ACCEPTED if fresh else ALREADY, rows, asked, ack, notes)
 
 
-def _request(answer: Answer, book: ledger.Ledger) -> ledger.Request:
-    """What the answer is an answer to."""
+def _request(
+    answer: Answer, book: ledger.Ledger, workspace: Workspace, now: Callable[[], pd.Timestamp]
+) -> tuple[ledger.Request, list[str]]:
+    """What the answer is an answer to; and what to tell where the ledger had to learn of it."""
     named = answer.rows.drop_duplicates("request")
     if len(named) > 1:
         line, request = named.iloc[1][["line", "request"]]
         told = "another request than in the rows before; answer each in a file of its own"
         raise InputRefused([_worded(answer.name, (line, "request", request, told))])
     line, request = named.iloc[0][["line", "request"]]
-    asked = book.request(request)
+    asked, entered = book.request(request), []
+    if asked is None:
+        with store.lock(workspace.root):
+            entered = entries.enter_unknown(book, workspace.root / "runs", now())
+        asked = book.request(request)
     if asked is None:
         told = (
             "no run of this workspace has asked for that; send back the file that was sent out, "
             "its request column unchanged, and see that -w names the workspace it came from"
         )
-        raise InputRefused([_worded(answer.name, (line, "request", request, told))])
-    return asked
+        problem = _worded(answer.name, (line, "request", request, told))
+        raise InputRefused([problem, *entered])
+    return asked, entered
 
 
 def _held(answer: Answer, asked: ledger.Request) -> pd.DataFrame:

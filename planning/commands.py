@@ -100,7 +100,7 @@ def run(arguments: argparse.Namespace) -> Said:
     with progress(quiet=arguments.quiet) as report:
         outcome = job.run(request, report, _now)
     said = outcome.as_json()
-    warnings = _warnings(said["counts"])
+    warnings = [*outcome.warnings, *_warnings(said["counts"])]
     _tell(arguments, outcome.notes, warnings)
     return {**said, "warnings": warnings, "text": _run_text(outcome, warnings)}
 

@@ -178,6 +178,14 @@ class Ledger:
                 connection.execute(sa.insert(requests), asked)
             chain.append(connection, chain.RUN, run.run_id)
 
+    def fail(self, run: Run) -> None:
+        """Write that a run failed; what an earlier success of it has asked for stays known."""
+        with self._engine.begin() as connection:
+            of_it = sa.update(runs).where(runs.c.run_id == run.run_id)
+            if not connection.execute(of_it.values(vars(run))).rowcount:
+                connection.execute(sa.insert(runs), [vars(run)])
+            chain.append(connection, chain.RUN, run.run_id)
+
     def request(self, request: str) -> Request | None:
         """What was asked for under that hash, by the run that finished last; None = nobody did."""
         asked = (

@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -60,10 +60,8 @@ def differences(folder: Path) -> list[str]:
     path = folder / "manifest.json"
     if not path.is_file():
         return ["manifest.json: is missing, so nothing says what the run has stored"]
-    try:
-        outputs = json.loads(path.read_text(encoding="utf-8"))["outputs"]
-        wanted = {str(name): str(told["sha256"]) for name, told in outputs.items()}
-    except (ValueError, KeyError, TypeError, AttributeError):
+    wanted = _outputs(path)
+    if wanted is None:
         return ["manifest.json: can't be read, so nothing says what the run has stored"]
     here = {file.relative_to(folder).as_posix(): file for file in files_in(folder) if file != path}
     missing = [f"{name}: is missing" for name in wanted if name not in here]
@@ -71,6 +69,23 @@ def differences(folder: Path) -> list[str]:
     other = [f"{n}: is not as it was written" for n in both if sha256(here[n]) != wanted[n]]
     foreign = [f"{name}: was not written by the run" for name in sorted(set(here) - set(wanted))]
     return [*missing, *other, *foreign]
+
+
+def as_written(folder: Path, names: Iterable[str]) -> bool:
+    """Whether these files of a run's folder are as its manifest says."""
+    wanted = _outputs(folder / "manifest.json")
+    return wanted is not None and all(
+        (folder / name).is_file() and sha256(folder / name) == wanted.get(name) for name in names
+    )
+
+
+def _outputs(manifest: Path) -> dict[str, str] | None:
+    """Hash of each file that a manifest lists; None where it can't be read."""
+    try:
+        outputs = json.loads(manifest.read_text(encoding="utf-8"))["outputs"]
+        return {str(name): str(told["sha256"]) for name, told in outputs.items()}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
 
 
 def _sync(path: Path) -> None:
