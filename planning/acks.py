@@ -13,6 +13,7 @@ import pandas as pd
 from planning import entries, ledger, store
 from planning.committed import other_hour
 from planning.exports import NAMES
+from planning.ownership import open_book
 from planning.schema import SENT_ALONG
 from planning.tables import Answer, InputRefused, read_answer
 from planning.workspace import Workspace
@@ -74,7 +75,7 @@ def acknowledge(
         When the ledger can't be reached.
     """
     answer = read_answer(path, workspace, NAMES)
-    with ledger.open_ledger(workspace.store_url, write=True) as book:
+    with open_book(workspace, write=True) as book:
         asked, entered = _request(answer, book, workspace, now)
         held = _held(answer, asked)
         found = [*_problems(held, asked), *_changed(held, workspace.timezone)]

@@ -23,6 +23,7 @@ from planning.evaluate import evaluate as roll_policies
 from planning.exports import csv_text
 from planning.kept import KeptModel
 from planning.market import make_market
+from planning.ownership import open_book
 from planning.plots import KEPT
 from planning.scorecard import card_words, remarks, scorecard
 from planning.series import forecast_series, read_panel
@@ -321,7 +322,7 @@ def _ack_text(receipt: acks.Receipt) -> str:
 def runs(arguments: argparse.Namespace) -> Said:
     """List the ledger."""
     workspace = load_workspace(arguments.workspace)
-    with ledger.open_ledger(workspace.store_url) as book:
+    with open_book(workspace) as book:
         found = book.all()
     text = logbook.runs_words(found, workspace.timezone) if found else "No run yet: peakahead run"
     return {"runs": [vars(entry) for entry in found], "text": text}
@@ -330,7 +331,7 @@ def runs(arguments: argparse.Namespace) -> Said:
 def status(arguments: argparse.Namespace) -> Said:
     """Tell the last success and how old it is."""
     workspace = load_workspace(arguments.workspace)
-    with ledger.open_ledger(workspace.store_url) as book:
+    with open_book(workspace) as book:
         found = book.all()
         last = book.last_done()
         waiting = [] if last is None else book.unanswered(last.run_id)

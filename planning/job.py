@@ -29,6 +29,7 @@ from planning.decide import (
     notes_of,
 )
 from planning.exports import csv_text, write_exports
+from planning.ownership import open_book
 from planning.report import report_page
 from planning.rules import RuleBroken
 from planning.tables import InputRefused, Inputs, fingerprint, read_plan, read_workspace
@@ -123,7 +124,7 @@ def run(request: Request, progress: Progress, now: Callable[[], pd.Timestamp]) -
     workspace = request.workspace
     runs = workspace.root / "runs"
     with store.lock(workspace.root):
-        with ledger.open_ledger(workspace.store_url, write=True) as book:
+        with open_book(workspace, write=True) as book:
             request = _around(request, book.answered(request.as_of))
             store.prepare(runs)
             told = entries.enter_unknown(book, runs, now())
@@ -169,7 +170,7 @@ def _failures_recorded(
         # What broke the run, a full disk for one, may break this as well; it is what must be told.
         with (
             suppress(ledger.StoreUnavailable, OSError),
-            ledger.open_ledger(request.workspace.store_url, write=True) as book,
+            open_book(request.workspace, write=True) as book,
         ):
             book.fail(entry)
         raise
@@ -177,7 +178,7 @@ def _failures_recorded(
 
 def _enter(workspace: Workspace, folder: Path, finished: pd.Timestamp) -> None:
     try:
-        with ledger.open_ledger(workspace.store_url, write=True) as book:
+        with open_book(workspace, write=True) as book:
             entries.enter(book, folder, finished)
     except ledger.StoreUnavailable as error:
         raise ledger.StoreUnavailable(
@@ -193,7 +194,7 @@ def _around(request: Request, answered: pd.DataFrame) -> Request:
 
 def answered(workspace: Workspace, as_of: pd.Timestamp) -> pd.DataFrame:
     """Lines that suppliers have answered by as-of (`requests.ANSWERED`); writes nothing."""
-    with ledger.open_ledger(workspace.store_url) as book:
+    with open_book(workspace) as book:
         return book.answered(as_of)
 
 

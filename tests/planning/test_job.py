@@ -25,6 +25,7 @@ from planning.cli import LOCKED, REFUSED, STOPPED, USAGE, main
 from planning.decide import country_of, forecast_notes
 from planning.marginals import WORDS
 from planning.problem import LINE_COLUMNS
+from planning.records import metadata
 from planning.workspace import load_workspace
 from tests.planning.workspaces import AS_OF, call, contents, results, set_config, strict
 
@@ -421,7 +422,7 @@ def test_a_crash_between_rename_and_ledger_is_made_good(fresh, without_thinking,
             ledger.open_ledger(f"sqlite:///{book}", write=True) as opened,
             opened._engine.begin() as open_book,
         ):
-            for table in reversed(ledger.metadata.sorted_tables):
+            for table in reversed(metadata.sorted_tables):
                 open_book.execute(table.delete())
     again = call("run", "-w", fresh, "--as-of", AS_OF)
     assert again.said["status"] == "already_done"
