@@ -310,7 +310,9 @@ def ack(arguments: argparse.Namespace) -> Said:
 
 def _ack_text(receipt: acks.Receipt) -> str:
     if receipt.status == acks.ALREADY:
-        return "Already done: this very file was taken in before."
+        told = "Already done: this very file was taken in before"
+        gone = receipt.replaced_lines
+        return told + (f"; later answers have replaced {gone:,} of its lines." if gone else ".")
     counts = ", ".join(f"{count:,} {kind}" for kind, count in receipt.lines.items() if count)
     return (
         f"{receipt.supplier_id} confirms {receipt.confirmed_units:,} of "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import pandas as pd
@@ -41,6 +41,7 @@ class Request:
 
     run_id: str
     as_of: str  # of that run, ISO 8601 with offset
+    first_as_of: str  # the earliest of all runs that asked for just that
     request: str  # its hash
     supplier_id: str
     lines: pd.DataFrame  # the rows of plan.csv, stamps as text
@@ -160,9 +161,10 @@ class Ledger:
             .order_by(runs.c.finished_at.desc(), runs.c.run_id)
         )
         with self._engine.connect() as opened:
-            found = opened.execute(asked).first()
-            if found is None:
+            every = opened.execute(asked).all()
+            if not every:
                 return None
+            found = every[0]
             of_it = sa.and_(
                 plan_lines.c.run_id == found.run_id, plan_lines.c.supplier_id == found.supplier_id
             )
@@ -173,6 +175,7 @@ class Ledger:
         return Request(
             run_id=found.run_id,
             as_of=found.as_of,
+            first_as_of=min((run.as_of for run in every), key=pd.Timestamp),
             request=request,
             supplier_id=found.supplier_id,
             lines=lines,
@@ -190,16 +193,31 @@ class Ledger:
                 opened.execute(sa.insert(answers), told)
                 chain.append(opened, chain.ACK, ack.sha256)
         except sa.exc.IntegrityError:
-            if self.knows(ack.sha256):
+            if self.taken(ack.sha256):
                 return False
             raise
         return True
 
-    def knows(self, sha256: str) -> bool:
-        """Whether an answer came in a file of that hash."""
+    def taken(self, sha256: str) -> Ack | None:
+        """The answer that came in a file of that hash, if one did."""
+        columns = [acks.c[each.name] for each in fields(Ack)]
         with self._engine.connect() as opened:
-            asked = sa.select(acks.c.number).where(acks.c.sha256 == sha256)
-            return opened.execute(asked).first() is not None
+            row = opened.execute(sa.select(*columns).where(acks.c.sha256 == sha256)).first()
+        return Ack(**row._mapping) if row else None
+
+    def replaced(self, sha256: str) -> tuple[int, str | None]:
+        """How many lines of an answer later ones answer anew, and when the last of these came."""
+        own, later, line, anew = acks.alias(), acks.alias(), answers.alias(), answers.alias()
+        asked = (
+            sa.select(sa.func.count(line.c.line_id.distinct()), sa.func.max(later.c.recorded_at))
+            .join(line, line.c.sha256 == own.c.sha256)
+            .join(later, (later.c.request == own.c.request) & (later.c.number > own.c.number))
+            .join(anew, (anew.c.sha256 == later.c.sha256) & (anew.c.line_id == line.c.line_id))
+            .where(own.c.sha256 == sha256)
+        )
+        with self._engine.connect() as opened:
+            lines, at = opened.execute(asked.select_from(own)).one()
+        return lines, at
 
     def unanswered(self, run_id: str) -> list[str]:
         """Suppliers that haven't answered what a run asked of them."""
