@@ -33,7 +33,9 @@ def audit(workspace: Workspace, progress: Progress) -> Audit:
     """
     entries, problems = _ledger(workspace)
     home = workspace.root / "runs"
-    folders = sorted(path for path in home.glob("*") if not path.name.startswith(store.ASIDE))
+    folders = sorted(
+        path for path in home.glob("*") if not path.name.startswith((store.ASIDE, store.REPLACED))
+    )
     files = 0
     for number, folder in enumerate(folders):
         progress("verify", number / len(folders))

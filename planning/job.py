@@ -142,12 +142,25 @@ def _computed(request: Request, progress: Progress) -> Outcome:
     runs, watch = request.workspace.root / "runs", Stopwatch()
     inputs, decision = _work(request, progress, watch)
     run_id = run_id_of(request, inputs.hashes)  # of what was read, should a file have changed
+    warnings = _replaced(runs, run_id)
     with store.staged(runs, run_id) as aside:
         with watch.step("write"):
             _write(aside, request, inputs, decision)
         manifest = _manifest(aside, request, inputs, decision, run_id, watch)
         store.write_json(aside / "manifest.json", manifest)
-    return _outcome("done", runs / run_id, manifest)
+    return replace(_outcome("done", runs / run_id, manifest), warnings=warnings)
+
+
+def _replaced(runs: Path, run_id: str) -> list[str]:
+    """What to tell of a folder that the run takes the place of."""
+    old = store.spare(runs, run_id)
+    if old is None:
+        return []
+    why = next(iter(store.differences(runs / run_id)), "manifest.json: is not as it was written")
+    return [
+        f"runs/{run_id} was changed since it was written ({why}), so it is written anew; what was "
+        f"there lies in runs/{old.name}: delete that when nothing in it is needed"
+    ]
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import hashlib
+import itertools
 import json
 import os
 import shutil
@@ -15,6 +16,7 @@ from typing import Any
 
 LOCK = ".peakahead.lock"
 ASIDE = ".unfinished-"  # prefix of a folder that is still being written
+REPLACED = ".replaced-"  # of one that was changed since, and written anew under its name
 
 
 class LockHeld(RuntimeError):
@@ -113,18 +115,29 @@ def prepare(runs: Path) -> None:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(runs))
 
 
+def spare(runs: Path, run_id: str) -> Path | None:
+    """Where a folder goes that is in the way of a run, since people may have put files into it."""
+    if not (runs / run_id).exists():
+        return None
+    names = (runs / f"{REPLACED}{run_id}-{number}" for number in itertools.count(1))
+    return next(name for name in names if not name.exists())
+
+
 @contextmanager
 def staged(runs: Path, run_id: str) -> Iterator[Path]:
-    """A folder aside to write a run into; renamed to runs/run_id when the block ends well."""
+    """A folder aside to write a run into; renamed to runs/run_id when the block ends well.
+
+    What is there under that name is kept, as `spare` says.
+    """
     aside = runs / f"{ASIDE}{run_id}"
     aside.mkdir()
     try:
         yield aside
         for path in [*files_in(aside), *(p for p in aside.rglob("*") if p.is_dir()), aside]:
             _sync(path)
-        final = runs / run_id
-        if final.exists():  # incomplete or altered
-            shutil.rmtree(final)
+        final, old = runs / run_id, spare(runs, run_id)
+        if old is not None:
+            final.rename(old)
         aside.rename(final)
         _sync(runs)
     finally:
