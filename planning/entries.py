@@ -45,14 +45,29 @@ def enter_unknown(book: ledger.Ledger, runs: Path, now: pd.Timestamp) -> list[st
     It misses one after a crash or a fault between the rename of the folder and its entry, and all
     of them when its database was lost or another one is named.
     """
-    done = {run.run_id for run in book.all() if run.state == ledger.DONE}
-    unknown = [folder for folder in _folders(runs) if folder.name not in done]
+    unknown = _unknown(book, runs)
     whole = [folder for folder in unknown if store.as_written(folder, READ)]
     for folder in whole:
         written = (folder / "manifest.json").stat().st_mtime
         finished = pd.Timestamp(written, unit="s", tz="UTC").floor("s")
         enter(book, folder, min(finished, now))
     return [*_told_entered(whole), *_told_changed([each for each in unknown if each not in whole])]
+
+
+def missing(book: ledger.Ledger, runs: Path) -> list[str]:
+    """What `enter_unknown` would have to tell, nothing written."""
+    found = _unknown(book, runs)
+    if not found:
+        return []
+    return [
+        f"the ledger does not know all runs in runs/ ({_listed(found)}), nor answers to them: "
+        "`peakahead run` enters them, then run `peakahead ack` again for the files of answers"
+    ]
+
+
+def _unknown(book: ledger.Ledger, runs: Path) -> list[Path]:
+    done = {run.run_id for run in book.all() if run.state == ledger.DONE}
+    return [folder for folder in _folders(runs) if folder.name not in done]
 
 
 def _folders(runs: Path) -> list[Path]:

@@ -240,7 +240,9 @@ def _before(request: Request) -> Before | None:
 
 def _dry_run(request: Request, progress: Progress) -> Outcome:
     watch = Stopwatch()
-    request = _around(request, answered(request.workspace, request.as_of))
+    with open_book(request.workspace) as book:
+        warnings = entries.missing(book, request.workspace.root / "runs")
+        request = _around(request, book.answered(request.as_of))
     inputs, decision = _work(request, progress, watch)
     return Outcome(
         run_id=run_id_of(request, inputs.hashes),
@@ -251,6 +253,7 @@ def _dry_run(request: Request, progress: Progress) -> Outcome:
         counts=counts(inputs),
         notes=notes_of(request.workspace, inputs, decision),
         advice=decision.sensitivity.advice,
+        warnings=warnings,
     )
 
 

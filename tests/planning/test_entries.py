@@ -47,6 +47,16 @@ def test_another_run_enters_what_a_lost_ledger_knew_and_says_so(
     assert not any("ledger" in told for told in again.said["warnings"])
 
 
+def test_a_dry_run_tells_what_the_ledger_does_not_know_and_writes_nothing(
+    forgotten, finished, without_thinking
+):
+    before = contents(forgotten)
+    said = call("run", "-w", forgotten, "--as-of", LATER, "--dry-run")
+    assert said.said["warnings"][0].startswith("the ledger does not know all runs in runs/")
+    assert finished.run_dir.name in said.said["warnings"][0]
+    assert contents(forgotten) == before
+
+
 def test_what_the_ledger_had_lost_changes_no_result(forgotten, fresh, without_thinking):
     folders = [
         Path(call("run", "-w", root, "--as-of", LATER).said["run_dir"])
