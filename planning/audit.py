@@ -69,6 +69,8 @@ def _folder(folder: Path, entries: Entries | None) -> list[str]:
         return problems
     if folder.name not in entries:
         return ["manifest.json: the ledger has no such run", *problems]
+    if entries[folder.name] is None:
+        return ["manifest.json: the ledger has this run as failed only", *problems]
     if entries[folder.name] != store.sha256(path):
         return ["manifest.json: is not as it was written", *problems]
     return problems

@@ -66,21 +66,17 @@ def missing(book: ledger.Ledger, runs: Path) -> list[str]:
 
 
 def _unknown(book: ledger.Ledger, runs: Path) -> list[Path]:
+    """Folders of runs that the ledger misses; a copy under another name is none."""
     done = {run.run_id for run in book.all() if run.state == ledger.DONE}
-    return [folder for folder in _folders(runs) if folder.name not in done]
+    here = [path.parent for path in sorted(runs.glob("[!.]*/manifest.json"))]
+    return [folder for folder in here if folder.name not in done and _is_run(folder)]
 
 
-def _folders(runs: Path) -> list[Path]:
-    """Folders of runs; a copy under another name is none."""
-    found = []
-    for path in sorted(runs.glob("[!.]*/manifest.json")):
-        try:
-            named = read_json(path).get("run_id") == path.parent.name
-        except (ValueError, AttributeError):
-            named = True  # whatever it was, it is not as it was written
-        if named:
-            found.append(path.parent)
-    return found
+def _is_run(folder: Path) -> bool:
+    try:
+        return bool(read_json(folder / "manifest.json").get("run_id") == folder.name)
+    except (ValueError, AttributeError):
+        return True  # one whose manifest was changed
 
 
 def _told_entered(folders: list[Path]) -> list[str]:
