@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Hashable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from planning import ledger
+from planning import entries, ledger, store
 from planning.committed import other_hour
 from planning.exports import NAMES
+from planning.ownership import open_book
 from planning.schema import SENT_ALONG
 from planning.tables import Answer, InputRefused, read_answer
-from planning.workspace import Workspace
+from planning.workspace import ConfigError, Workspace
 
 ACCEPTED, ALREADY = "accepted", "already_done"
 KINDS = ("confirmed", "short", "late", "early", "rejected", "open")
@@ -48,6 +49,7 @@ class Receipt:
     asked_units: int
     confirmed_units: int
     confirmed_money: float
+    replaced_lines: int  # of the file that came before: its lines that later answers have replaced
     notes: list[str]
 
     def as_json(self) -> dict[str, Any]:
@@ -70,12 +72,19 @@ def acknowledge(
     ------
     planning.tables.InputRefused
         With everything that speaks against it; nothing of it is entered then.
+    planning.workspace.ConfigError
+        When it is said to have been known before it was asked for.
     planning.ledger.StoreUnavailable
         When the ledger can't be reached.
     """
     answer = read_answer(path, workspace, NAMES)
-    with ledger.open_ledger(workspace.store_url, write=True) as book:
-        asked = _request(answer, book)
+    with open_book(workspace, write=True) as book:
+        asked, entered = _request(answer, book, workspace, now)
+        if known_at is not None and known_at < pd.Timestamp(asked.first_as_of):
+            raise ConfigError(
+                f"--as-of {known_at.isoformat()} lies before {asked.first_as_of}, when a run asked "
+                "for what this answers: name that instant or a later one"
+            )
         held = _held(answer, asked)
         found = [*_problems(held, asked), *_changed(held, workspace.timezone)]
         problems = [_worded(answer.name, each) for each in found]
@@ -90,27 +99,39 @@ def acknowledge(
             known_at=at,
             recorded_at=now().isoformat(),
         )
-        fresh = book.acknowledge(ack, rows)
-    notes = [*answer.notes, *_moved(rows, workspace.timezone)]
-    return _receipt(ACCEPTED if fresh else ALREADY, rows, asked, ack, notes)
+        before = None if book.acknowledge(ack, rows) else book.taken(ack.sha256)
+        replaced, later = book.replaced(ack.sha256)
+    end = pd.Timestamp(asked.as_of) + workspace.horizon
+    notes = [*answer.notes, *entered, *_moved(rows, workspace.timezone), *_far(rows, end)]
+    if before is None:
+        return _receipt(ACCEPTED, rows, asked, ack, notes)
+    notes += _before(before, known_at, replaced, later)
+    return replace(_receipt(ALREADY, rows, asked, before, notes), replaced_lines=replaced)
 
 
-def _request(answer: Answer, book: ledger.Ledger) -> ledger.Request:
-    """What the answer is an answer to."""
+def _request(
+    answer: Answer, book: ledger.Ledger, workspace: Workspace, now: Callable[[], pd.Timestamp]
+) -> tuple[ledger.Request, list[str]]:
+    """What the answer is an answer to; and what to tell where the ledger had to learn of it."""
     named = answer.rows.drop_duplicates("request")
     if len(named) > 1:
         line, request = named.iloc[1][["line", "request"]]
         told = "another request than in the rows before; answer each in a file of its own"
         raise InputRefused([_worded(answer.name, (line, "request", request, told))])
     line, request = named.iloc[0][["line", "request"]]
-    asked = book.request(request)
+    asked, entered = book.request(request), []
+    if asked is None:
+        with store.lock(workspace.root):
+            entered = entries.enter_unknown(book, workspace.root / "runs", now())
+        asked = book.request(request)
     if asked is None:
         told = (
             "no run of this workspace has asked for that; send back the file that was sent out, "
             "its request column unchanged, and see that -w names the workspace it came from"
         )
-        raise InputRefused([_worded(answer.name, (line, "request", request, told))])
-    return asked
+        problem = _worded(answer.name, (line, "request", request, told))
+        raise InputRefused([problem, *entered])
+    return asked, entered
 
 
 def _held(answer: Answer, asked: ledger.Request) -> pd.DataFrame:
@@ -286,6 +307,39 @@ def _moved(rows: pd.DataFrame, tz: str) -> list[str]:
     ]
 
 
+def _far(rows: pd.DataFrame, end: pd.Timestamp) -> list[str]:
+    """What to know of lines that come after the horizon of the run that asked."""
+    ready = pd.to_datetime(rows["available_from"], utc=True, format="ISO8601")
+    far = rows[(ready >= end) & (rows["units"] > 0)]
+    if far.empty:
+        return []
+    shown = [f"{row['line_id']} from {row['available_from']}" for row in far.to_dict("records")]
+    more = f"; and {len(far) - SHOWN:,} more" if len(far) > SHOWN else ""
+    lines = "1 line is" if len(far) == 1 else f"{len(far):,} lines are"
+    return [
+        f"{lines} confirmed for {end.isoformat()} or later, after the horizon of the run that "
+        f"asked ({'; '.join(shown[:SHOWN])}{more}): until then the money is committed, and no plan "
+        "counts on the units; where a time is a slip, take in a corrected answer"
+    ]
+
+
+def _before(
+    ack: ledger.Ack, known_at: pd.Timestamp | None, replaced: int, later: str | None
+) -> list[str]:
+    """What to know of a file that was taken in before."""
+    told = []
+    if known_at is not None and known_at != pd.Timestamp(ack.known_at):
+        told = [f"it stays known from {ack.known_at}, as when it was taken in; --as-of is not used"]
+    if replaced:
+        lines = "1 of its lines does" if replaced == 1 else f"{replaced:,} of its lines do"
+        told.append(
+            f"{lines} not count any more: a later answer, taken in {later}, has replaced them; to "
+            "have this file count again, make it another one, by a remark below its lines for one, "
+            "and take that in"
+        )
+    return told
+
+
 def _receipt(
     status: str, rows: pd.DataFrame, asked: ledger.Request, ack: ledger.Ack, notes: list[str]
 ) -> Receipt:
@@ -309,5 +363,6 @@ def _receipt(
         asked_units=int(asked.lines["units"].sum()),
         confirmed_units=int(rows["units"].sum()),
         confirmed_money=float((rows["units"] * rows["unit_cost"]).sum()),
+        replaced_lines=0,
         notes=notes,
     )

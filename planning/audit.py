@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from planning import ledger, store
+from planning.ownership import open_book
 from planning.workspace import Workspace
 
 Progress = Callable[[str, float], None]
+Entries = dict[str, str | None]  # run_id -> hash of its manifest, None of a failed run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,37 +33,44 @@ def audit(workspace: Workspace, progress: Progress) -> Audit:
     """
     entries, problems = _ledger(workspace)
     home = workspace.root / "runs"
-    folders = sorted(path for path in home.glob("*") if not path.name.startswith(store.ASIDE))
+    folders = sorted(
+        path for path in home.glob("*") if not path.name.startswith((store.ASIDE, store.REPLACED))
+    )
     files = 0
     for number, folder in enumerate(folders):
         progress("verify", number / len(folders))
         name = folder.relative_to(workspace.root).as_posix()
         files += len(store.files_in(folder))
         problems += [f"{name}/{told}" for told in _folder(folder, entries)]
-    missing = [run for run, sha in entries.items() if sha and not (home / run).is_dir()]
+    missing = [run for run, sha in (entries or {}).items() if sha and not (home / run).is_dir()]
     problems += [f"runs/{run}: the ledger has this run, its folder is gone" for run in missing]
     progress("verify", 1.0)
     return Audit(runs=len(folders), files=files, problems=problems)
 
 
-def _ledger(workspace: Workspace) -> tuple[dict[str, str | None], list[str]]:
-    """Runs with the hash of their manifest, and what is wrong with the ledger itself."""
+def _ledger(workspace: Workspace) -> tuple[Entries | None, list[str]]:
+    """Runs with the hash of their manifest, and what is wrong with the ledger itself.
+
+    None where it can't be read.
+    """
     try:
-        with ledger.open_ledger(workspace.store_url) as book:
+        with open_book(workspace) as book:
             return {run.run_id: run.manifest_sha256 for run in book.all()}, book.broken()
     except ledger.StoreUnavailable as error:
-        if not workspace.store_url.startswith("sqlite"):
+        if workspace.store_url.get_backend_name() != "sqlite":
             raise
-        return {}, [f"the ledger can't be read to its end: {error}"]
+        return None, [f"the ledger can't be read to its end: {error}"]
 
 
-def _folder(folder: Path, entries: dict[str, str | None]) -> list[str]:
+def _folder(folder: Path, entries: Entries | None) -> list[str]:
     """What is wrong with a run's folder; begins with the file's name."""
     path, problems = folder / "manifest.json", store.differences(folder)
-    if not path.is_file():
+    if entries is None or not path.is_file():
         return problems
     if folder.name not in entries:
         return ["manifest.json: the ledger has no such run", *problems]
+    if entries[folder.name] is None:
+        return ["manifest.json: the ledger has this run as failed only", *problems]
     if entries[folder.name] != store.sha256(path):
         return ["manifest.json: is not as it was written", *problems]
     return problems

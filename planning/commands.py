@@ -23,6 +23,7 @@ from planning.evaluate import evaluate as roll_policies
 from planning.exports import csv_text
 from planning.kept import KeptModel
 from planning.market import make_market
+from planning.ownership import open_book
 from planning.plots import KEPT
 from planning.scorecard import card_words, remarks, scorecard
 from planning.series import forecast_series, read_panel
@@ -100,7 +101,7 @@ def run(arguments: argparse.Namespace) -> Said:
     with progress(quiet=arguments.quiet) as report:
         outcome = job.run(request, report, _now)
     said = outcome.as_json()
-    warnings = _warnings(said["counts"])
+    warnings = [*outcome.warnings, *_warnings(said["counts"])]
     _tell(arguments, outcome.notes, warnings)
     return {**said, "warnings": warnings, "text": _run_text(outcome, warnings)}
 
@@ -319,7 +320,9 @@ def ack(arguments: argparse.Namespace) -> Said:
 
 def _ack_text(receipt: acks.Receipt) -> str:
     if receipt.status == acks.ALREADY:
-        return "Already done: this very file was taken in before."
+        told = "Already done: this very file was taken in before"
+        gone = receipt.replaced_lines
+        return told + (f"; later answers have replaced {gone:,} of its lines." if gone else ".")
     counts = ", ".join(f"{count:,} {kind}" for kind, count in receipt.lines.items() if count)
     return (
         f"{receipt.supplier_id} confirms {receipt.confirmed_units:,} of "
@@ -331,7 +334,7 @@ def _ack_text(receipt: acks.Receipt) -> str:
 def runs(arguments: argparse.Namespace) -> Said:
     """List the ledger."""
     workspace = load_workspace(arguments.workspace)
-    with ledger.open_ledger(workspace.store_url) as book:
+    with open_book(workspace) as book:
         found = book.all()
     text = logbook.runs_words(found, workspace.timezone) if found else "No run yet: peakahead run"
     return {"runs": [vars(entry) for entry in found], "text": text}
@@ -340,7 +343,7 @@ def runs(arguments: argparse.Namespace) -> Said:
 def status(arguments: argparse.Namespace) -> Said:
     """Tell the last success and how old it is."""
     workspace = load_workspace(arguments.workspace)
-    with ledger.open_ledger(workspace.store_url) as book:
+    with open_book(workspace) as book:
         found = book.all()
         last = book.last_done()
         waiting = [] if last is None else book.unanswered(last.run_id)

@@ -12,8 +12,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from planning import ledger, policies
+from planning import policies
 from planning.decide import limits_of, order_rows
+from planning.ownership import open_book
 from planning.policies import last_week
 from planning.problem import Market, Plan, market, orders, plan_of
 from planning.replay import Served, replay
@@ -52,7 +53,7 @@ class Comparison:
 
 
 def _latest(workspace: Workspace) -> Path:
-    with ledger.open_ledger(workspace.store_url) as book:
+    with open_book(workspace) as book:
         found = book.all()
     if not found:
         raise ConfigError("--plan latest: no run has succeeded yet; do `peakahead run` first")

@@ -8,7 +8,7 @@ import json
 import platform
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Any
 import pandas as pd
 import pyarrow.parquet as pq
 
-from planning import ledger, store
+from planning import entries, ledger, store
 from planning.committed import NOBODY, answers_sha256, bearing
 from planning.decide import (
     Before,
@@ -29,6 +29,7 @@ from planning.decide import (
     notes_of,
 )
 from planning.exports import csv_text, write_exports
+from planning.ownership import open_book
 from planning.report import report_page
 from planning.rules import RuleBroken
 from planning.tables import InputRefused, Inputs, fingerprint, read_plan, read_workspace
@@ -63,6 +64,7 @@ class Outcome:
     counts: Mapping[str, Mapping[str, int]]
     notes: list[str] = field(default_factory=list)
     advice: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)  # what was wrong in the workspace before
 
     def as_json(self) -> dict[str, Any]:
         """JSON-ready, paths as text."""
@@ -117,32 +119,85 @@ def run(request: Request, progress: Progress, now: Callable[[], pd.Timestamp]) -
     OSError
         When the workspace can't be written.
     """
-    workspace = request.workspace
     if request.dry_run:
         return _dry_run(request, progress)
+    workspace = request.workspace
     runs = workspace.root / "runs"
-    with store.lock(workspace.root), ledger.open_ledger(workspace.store_url, write=True) as book:
-        request = _around(request, book.answered(request.as_of))
-        store.prepare(runs)
-        expected = _expected_id(request)
-        done = _already_done(book, runs / expected, now)
-        if done is not None:
-            return done
-        watch = Stopwatch()
-        try:
-            inputs, decision = _work(request, progress, watch)
-        except Exception as error:
-            told = "" if isinstance(error, FAILURES) else f"{type(error).__name__}: "
-            _record_failure(book, request, expected, f"{told}{error}", now())
-            raise
-        run_id = run_id_of(request, inputs.hashes)  # of what was read, should a file have changed
-        with store.staged(runs, run_id) as aside:
-            with watch.step("write"):
-                _write(aside, request, inputs, decision)
-            manifest = _manifest(aside, request, inputs, decision, run_id, watch)
-            store.write_json(aside / "manifest.json", manifest)
-        _record(book, runs / run_id, now())
-    return _outcome("done", runs / run_id, manifest)
+    with store.lock(workspace.root):
+        with open_book(workspace, write=True) as book:
+            request = _around(request, book.answered(request.as_of))
+            store.prepare(runs)
+            told = entries.enter_unknown(book, runs, now())
+            expected = _expected_id(request)
+            outcome = _already_done(book, runs / expected)
+        if outcome is None:
+            with _failures_recorded(request, expected, now):
+                outcome = _computed(request, progress)
+            _enter(workspace, runs / outcome.run_id, now())
+    return replace(outcome, warnings=[*told, *outcome.warnings])
+
+
+def _computed(request: Request, progress: Progress) -> Outcome:
+    """Compute the run and put its folder in place."""
+    runs, watch = request.workspace.root / "runs", Stopwatch()
+    inputs, decision = _work(request, progress, watch)
+    run_id = run_id_of(request, inputs.hashes)  # of what was read, should a file have changed
+    warnings = _replaced(runs, run_id)
+    with store.staged(runs, run_id) as aside:
+        with watch.step("write"):
+            _write(aside, request, inputs, decision)
+        manifest = _manifest(aside, request, inputs, decision, run_id, watch)
+        store.write_json(aside / "manifest.json", manifest)
+    return replace(_outcome("done", runs / run_id, manifest), warnings=warnings)
+
+
+def _replaced(runs: Path, run_id: str) -> list[str]:
+    """What to tell of a folder that the run takes the place of."""
+    old = store.spare(runs, run_id)
+    if old is None:
+        return []
+    why = next(iter(store.differences(runs / run_id)), "manifest.json: is not as it was written")
+    return [
+        f"runs/{run_id} was changed since it was written ({why}), so it is written anew; what was "
+        f"there lies in runs/{old.name}: delete that when nothing in it is needed"
+    ]
+
+
+@contextmanager
+def _failures_recorded(
+    request: Request, run_id: str, now: Callable[[], pd.Timestamp]
+) -> Iterator[None]:
+    """Enter in the ledger why a run failed, be it while computing or while writing."""
+    try:
+        yield
+    except Exception as error:
+        told = "" if isinstance(error, FAILURES) else f"{type(error).__name__}: "
+        entry = ledger.Run(
+            run_id=run_id,
+            as_of=request.as_of.isoformat(),
+            finished_at=now().isoformat(),
+            seed=request.seed,
+            state=ledger.FAILED,
+            error=f"{told}{error}",
+        )
+        # What broke the run, a full disk for one, may break this as well; it is what must be told.
+        with (
+            suppress(ledger.StoreUnavailable, OSError),
+            open_book(request.workspace, write=True) as book,
+        ):
+            book.fail(entry)
+        raise
+
+
+def _enter(workspace: Workspace, folder: Path, finished: pd.Timestamp) -> None:
+    try:
+        with open_book(workspace, write=True) as book:
+            entries.enter(book, folder, finished)
+    except ledger.StoreUnavailable as error:
+        raise ledger.StoreUnavailable(
+            f"{error}\nThe run itself is whole, in {folder}: the next `peakahead run` enters it in "
+            "the ledger"
+        ) from error
 
 
 def _around(request: Request, answered: pd.DataFrame) -> Request:
@@ -152,7 +207,7 @@ def _around(request: Request, answered: pd.DataFrame) -> Request:
 
 def answered(workspace: Workspace, as_of: pd.Timestamp) -> pd.DataFrame:
     """Lines that suppliers have answered by as-of (`requests.ANSWERED`); writes nothing."""
-    with ledger.open_ledger(workspace.store_url) as book:
+    with open_book(workspace) as book:
         return book.answered(as_of)
 
 
@@ -185,7 +240,9 @@ def _before(request: Request) -> Before | None:
 
 def _dry_run(request: Request, progress: Progress) -> Outcome:
     watch = Stopwatch()
-    request = _around(request, answered(request.workspace, request.as_of))
+    with open_book(request.workspace) as book:
+        warnings = entries.missing(book, request.workspace.root / "runs")
+        request = _around(request, book.answered(request.as_of))
     inputs, decision = _work(request, progress, watch)
     return Outcome(
         run_id=run_id_of(request, inputs.hashes),
@@ -196,6 +253,7 @@ def _dry_run(request: Request, progress: Progress) -> Outcome:
         counts=counts(inputs),
         notes=notes_of(request.workspace, inputs, decision),
         advice=decision.sensitivity.advice,
+        warnings=warnings,
     )
 
 
@@ -299,17 +357,12 @@ def _manifest(
     }
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return content
-
-
 def _outcome(status: str, folder: Path, manifest: Mapping[str, Any]) -> Outcome:
     return Outcome(
         run_id=manifest["run_id"],
         run_dir=folder,
         status=status,
-        kpis=_read_json(folder / "kpis.json"),
+        kpis=entries.read_json(folder / "kpis.json"),
         timings=manifest["timings"],
         counts=manifest["counts"],
         notes=manifest["notes"],
@@ -317,22 +370,18 @@ def _outcome(status: str, folder: Path, manifest: Mapping[str, Any]) -> Outcome:
     )
 
 
-def _already_done(
-    book: ledger.Ledger, folder: Path, now: Callable[[], pd.Timestamp]
-) -> Outcome | None:
-    """The finished run in this folder, entered in the ledger if a crash left it out.
+def _already_done(book: ledger.Ledger, folder: Path) -> Outcome | None:
+    """The finished run in this folder; None where there is none, or somebody has changed it since.
 
     A folder is renamed into place only when it is whole, so its presence means that the run was
-    finished; the ledger follows. None where somebody has changed it since: it is done again.
+    finished.
     """
     if store.differences(folder):
         return None
     entry = book.find(folder.name)
-    if entry is None or entry.state != ledger.DONE:
-        _record(book, folder, now())
-    elif entry.manifest_sha256 != store.sha256(folder / "manifest.json"):
+    if entry is None or entry.manifest_sha256 != store.sha256(folder / "manifest.json"):
         return None
-    return _outcome("already_done", folder, _read_json(folder / "manifest.json"))
+    return _outcome("already_done", folder, entries.read_json(folder / "manifest.json"))
 
 
 def _expected_id(request: Request) -> str:
@@ -341,35 +390,3 @@ def _expected_id(request: Request) -> str:
         return run_id_of(request, fingerprint(request.workspace))
     except InputRefused:  # reading will name what is wrong with every table, not with the first
         return run_id_of(request, {})
-
-
-def _record_failure(
-    book: ledger.Ledger, request: Request, run_id: str, error: str, now: pd.Timestamp
-) -> None:
-    entry = ledger.Run(
-        run_id=run_id,
-        as_of=request.as_of.isoformat(),
-        finished_at=now.isoformat(),
-        seed=request.seed,
-        state=ledger.FAILED,
-        error=error,
-    )
-    book.record(entry, pd.DataFrame())
-
-
-def _record(book: ledger.Ledger, folder: Path, now: pd.Timestamp) -> None:
-    manifest = _read_json(folder / "manifest.json")
-    predicted = _read_json(folder / "kpis.json")["predicted"]
-    entry = ledger.Run(
-        run_id=manifest["run_id"],
-        as_of=manifest["as_of"],
-        finished_at=now.isoformat(),
-        seed=manifest["seed"],
-        state=ledger.DONE,
-        manifest_sha256=store.sha256(folder / "manifest.json"),
-        mean_minutes=predicted["mean_minutes"],
-        on_time_share=predicted["on_time_share"],
-        prealloc_value=predicted["prealloc_value"],
-    )
-    text = pd.read_csv(folder / "plan.csv", dtype=str, keep_default_na=False)
-    book.record(entry, text.astype({"units": "int64", "unit_cost": "float64"}))

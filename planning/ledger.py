@@ -4,26 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, fields
 from typing import Any
 
 import pandas as pd
 import sqlalchemy as sa
 
-from planning import chain
-from planning.records import acks, answers, metadata, plan_lines, requests, runs
+from planning import chain, connection
+from planning.records import about, acks, answers, plan_lines, requests, runs
 from planning.requests import ANSWERED, request_id
 from planning.workspace import masked
 
-NOWHERE = "sqlite://"  # a ledger in memory
-TIMEOUT_SECONDS = 30  # no statement may hold up the nightly job for longer
-
+StoreUnavailable = connection.StoreUnavailable
 DONE, FAILED = "done", "failed"
-
-
-class StoreUnavailable(RuntimeError):
-    """The store can't be reached or refuses; the message says which and what to do."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +41,7 @@ class Request:
 
     run_id: str
     as_of: str  # of that run, ISO 8601 with offset
+    first_as_of: str  # the earliest of all runs that asked for just that
     request: str  # its hash
     supplier_id: str
     lines: pd.DataFrame  # the rows of plan.csv, stamps as text
@@ -64,74 +58,28 @@ class Ack:
     recorded_at: str  # ISO 8601 with offset
 
 
-def _sqlite_settings(connection: Any, _: Any) -> None:
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA synchronous=FULL")
-    cursor.execute("PRAGMA foreign_keys=ON")
-    cursor.close()
-
-
-def _engine(url: str) -> sa.Engine:
-    name = sa.make_url(url).get_backend_name()
-    if name == "sqlite":
-        engine = sa.create_engine(url, connect_args={"timeout": TIMEOUT_SECONDS})
-        sa.event.listen(engine, "connect", _sqlite_settings)
-        return engine
-    if name == "postgresql":
-        limit = f"-c statement_timeout={TIMEOUT_SECONDS}s -c lock_timeout={TIMEOUT_SECONDS}s"
-        return sa.create_engine(
-            url,
-            connect_args={"connect_timeout": 10, "options": limit},
-            pool_pre_ping=True,  # a run computes for minutes between two statements
-        )
-    raise StoreUnavailable(f"[store] url names {name!r}; use sqlite:///… or postgresql+psycopg://…")
-
-
-def _is_there(url: str) -> bool:
-    """Whether a ledger can be there already: of SQLite the file, of a server one can't tell."""
-    parsed = sa.make_url(url)
-    if parsed.get_backend_name() != "sqlite" or not parsed.database:
-        return True
-    return Path(parsed.database).exists()
-
-
-def _with_tables(engine: sa.Engine, *, write: bool) -> sa.Engine:
-    """The engine, its tables made where some are missing; to read where none is: an empty one."""
-    missing = metadata.tables.keys() - set(sa.inspect(engine).get_table_names())
-    if not missing:
-        return engine
-    if not write and runs.name in missing:
-        engine.dispose()
-        engine = sa.create_engine(NOWHERE)
-    metadata.create_all(engine)
-    return engine
-
-
 @contextmanager
-def open_ledger(url: str, *, write: bool = False) -> Iterator[Ledger]:
+def open_ledger(url: str | sa.URL, *, write: bool = False) -> Iterator[Ledger]:
     """The ledger at a SQLAlchemy URL; one that is not there yet is empty, or made to `write`.
 
     Raises
     ------
     StoreUnavailable
-        When the server can't be reached, refuses, takes too long or lacks its driver.
+        When the server can't be reached, refuses, takes too long or lacks its driver; when the
+        file is damaged, or the tables are of another version.
     """
-    shown = masked(url)
+    url, shown = sa.make_url(url), masked(url)
     try:
-        engine = _engine(url if write or _is_there(url) else NOWHERE)
+        engine = connection.engine_of(url, write=write)
     except ModuleNotFoundError as error:
         raise StoreUnavailable(
             f"{shown} needs the driver {error.name!r}: pip install 'peakahead[postgres]'"
         ) from error
     try:
-        engine = _with_tables(engine, write=write)
+        engine = connection.with_tables(engine, write=write)
         yield Ledger(engine)
     except sa.exc.DBAPIError as error:
-        raise StoreUnavailable(
-            f"the store {shown} can't be used: {str(error.orig).strip()}; "
-            "check that it runs and that [store] url in peakahead.toml is right"
-        ) from error
+        raise StoreUnavailable(connection.told(url, shown, error)) from error
     finally:
         engine.dispose()
 
@@ -144,15 +92,33 @@ class Ledger:
 
     def find(self, run_id: str) -> Run | None:
         """The run of that id, if it is recorded."""
-        with self._engine.connect() as connection:
-            row = connection.execute(sa.select(runs).where(runs.c.run_id == run_id)).first()
+        with self._engine.connect() as opened:
+            row = opened.execute(sa.select(runs).where(runs.c.run_id == run_id)).first()
         return Run(**row._mapping) if row else None
+
+    def owner(self) -> str | None:
+        """Id of the workspace that the ledger belongs to; None where it belongs to none yet."""
+        with self._engine.connect() as opened:
+            if not sa.inspect(opened).has_table(about.name):
+                return None
+            asked = sa.select(about.c.value).where(about.c.key == "workspace")
+            return opened.execute(asked).scalar()
+
+    def bind(self, owner: str) -> bool:
+        """Give the ledger to a workspace; False where another one was faster."""
+        told = {"schema": connection.SCHEMA, "workspace": owner}
+        try:
+            with self._engine.begin() as opened:
+                opened.execute(sa.insert(about), [{"key": key, "value": told[key]} for key in told])
+        except sa.exc.IntegrityError:
+            return self.owner() == owner
+        return True
 
     def all(self) -> list[Run]:
         """Every run, the one finished last first."""
         latest = sa.select(runs).order_by(runs.c.finished_at.desc(), runs.c.run_id)
-        with self._engine.connect() as connection:
-            return [Run(**row._mapping) for row in connection.execute(latest)]
+        with self._engine.connect() as opened:
+            return [Run(**row._mapping) for row in opened.execute(latest)]
 
     def last_done(self) -> Run | None:
         """The run that succeeded last."""
@@ -161,12 +127,12 @@ class Ledger:
     def record(self, run: Run, lines: pd.DataFrame) -> None:
         """Write a run and its lines (stamps as text), replacing an earlier record of the run."""
         rows: Any = lines.assign(run_id=run.run_id).to_dict("records")
-        with self._engine.begin() as connection:
+        with self._engine.begin() as opened:
             for table in (plan_lines, requests, runs):
-                connection.execute(sa.delete(table).where(table.c.run_id == run.run_id))
-            connection.execute(sa.insert(runs), [vars(run)])
+                opened.execute(sa.delete(table).where(table.c.run_id == run.run_id))
+            opened.execute(sa.insert(runs), [vars(run)])
             if rows:
-                connection.execute(sa.insert(plan_lines), rows)
+                opened.execute(sa.insert(plan_lines), rows)
                 asked = [
                     {
                         "run_id": run.run_id,
@@ -175,8 +141,16 @@ class Ledger:
                     }
                     for supplier, own in lines.groupby("supplier_id", sort=True)
                 ]
-                connection.execute(sa.insert(requests), asked)
-            chain.append(connection, chain.RUN, run.run_id)
+                opened.execute(sa.insert(requests), asked)
+            chain.append(opened, chain.RUN, run.run_id)
+
+    def fail(self, run: Run) -> None:
+        """Write that a run failed; what an earlier success of it has asked for stays known."""
+        with self._engine.begin() as opened:
+            of_it = sa.update(runs).where(runs.c.run_id == run.run_id)
+            if not opened.execute(of_it.values(vars(run))).rowcount:
+                opened.execute(sa.insert(runs), [vars(run)])
+            chain.append(opened, chain.RUN, run.run_id)
 
     def request(self, request: str) -> Request | None:
         """What was asked for under that hash, by the run that finished last; None = nobody did."""
@@ -186,20 +160,22 @@ class Ledger:
             .where(requests.c.request == request)
             .order_by(runs.c.finished_at.desc(), runs.c.run_id)
         )
-        with self._engine.connect() as connection:
-            found = connection.execute(asked).first()
-            if found is None:
+        with self._engine.connect() as opened:
+            every = opened.execute(asked).all()
+            if not every:
                 return None
+            found = every[0]
             of_it = sa.and_(
                 plan_lines.c.run_id == found.run_id, plan_lines.c.supplier_id == found.supplier_id
             )
-            rows = connection.execute(
+            rows = opened.execute(
                 sa.select(plan_lines).where(of_it).order_by(plan_lines.c.line_id)
             ).mappings()
             lines = pd.DataFrame([dict(row) for row in rows]).drop(columns="run_id")
         return Request(
             run_id=found.run_id,
             as_of=found.as_of,
+            first_as_of=min((run.as_of for run in every), key=pd.Timestamp),
             request=request,
             supplier_id=found.supplier_id,
             lines=lines,
@@ -211,22 +187,37 @@ class Ledger:
         A later answer to a line takes the place of an earlier one; nothing is overwritten.
         """
         try:
-            with self._engine.begin() as connection:
-                connection.execute(sa.insert(acks), [vars(ack)])
+            with self._engine.begin() as opened:
+                opened.execute(sa.insert(acks), [vars(ack)])
                 told: Any = rows.assign(sha256=ack.sha256).to_dict("records")
-                connection.execute(sa.insert(answers), told)
-                chain.append(connection, chain.ACK, ack.sha256)
+                opened.execute(sa.insert(answers), told)
+                chain.append(opened, chain.ACK, ack.sha256)
         except sa.exc.IntegrityError:
-            if self.knows(ack.sha256):
+            if self.taken(ack.sha256):
                 return False
             raise
         return True
 
-    def knows(self, sha256: str) -> bool:
-        """Whether an answer came in a file of that hash."""
-        with self._engine.connect() as connection:
-            asked = sa.select(acks.c.number).where(acks.c.sha256 == sha256)
-            return connection.execute(asked).first() is not None
+    def taken(self, sha256: str) -> Ack | None:
+        """The answer that came in a file of that hash, if one did."""
+        columns = [acks.c[each.name] for each in fields(Ack)]
+        with self._engine.connect() as opened:
+            row = opened.execute(sa.select(*columns).where(acks.c.sha256 == sha256)).first()
+        return Ack(**row._mapping) if row else None
+
+    def replaced(self, sha256: str) -> tuple[int, str | None]:
+        """How many lines of an answer later ones answer anew, and when the last of these came."""
+        own, later, line, anew = acks.alias(), acks.alias(), answers.alias(), answers.alias()
+        asked = (
+            sa.select(sa.func.count(line.c.line_id.distinct()), sa.func.max(later.c.recorded_at))
+            .join(line, line.c.sha256 == own.c.sha256)
+            .join(later, (later.c.request == own.c.request) & (later.c.number > own.c.number))
+            .join(anew, (anew.c.sha256 == later.c.sha256) & (anew.c.line_id == line.c.line_id))
+            .where(own.c.sha256 == sha256)
+        )
+        with self._engine.connect() as opened:
+            lines, at = opened.execute(asked.select_from(own)).one()
+        return lines, at
 
     def unanswered(self, run_id: str) -> list[str]:
         """Suppliers that haven't answered what a run asked of them."""
@@ -236,13 +227,13 @@ class Ledger:
             .where(requests.c.run_id == run_id, requests.c.request.not_in(answered))
             .order_by(requests.c.supplier_id)
         )
-        with self._engine.connect() as connection:
-            return list(connection.execute(waiting).scalars())
+        with self._engine.connect() as opened:
+            return list(opened.execute(waiting).scalars())
 
     def broken(self) -> list[str]:
         """What was changed since it was written, in words; nothing = all is as it was."""
-        with self._engine.connect() as connection:
-            return chain.broken(connection)
+        with self._engine.connect() as opened:
+            return chain.broken(opened)
 
     def answered(self, as_of: pd.Timestamp) -> pd.DataFrame:
         """Lines that suppliers have answered by `as_of`, each by its latest answer; stamps as text.
@@ -255,8 +246,8 @@ class Ledger:
             .join(answers, acks.c.sha256 == answers.c.sha256)
             .order_by(acks.c.number, answers.c.line_id)
         )
-        with self._engine.connect() as connection:
-            rows = [dict(row) for row in connection.execute(every).mappings()]
+        with self._engine.connect() as opened:
+            rows = [dict(row) for row in opened.execute(every).mappings()]
         found = pd.DataFrame(rows, columns=["known_at", *ANSWERED])
         known = [pd.Timestamp(at) <= as_of for at in found["known_at"]]
         found = found[pd.Series(known, index=found.index, dtype=bool)]

@@ -5,6 +5,12 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 metadata = sa.MetaData()
+about = sa.Table(  # the ledger itself: whose it is, and the version of its tables
+    "about",
+    metadata,
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("value", sa.Text, nullable=False),
+)
 runs = sa.Table(
     "runs",
     metadata,

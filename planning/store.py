@@ -5,16 +5,18 @@ from __future__ import annotations
 import errno
 import fcntl
 import hashlib
+import itertools
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 LOCK = ".peakahead.lock"
 ASIDE = ".unfinished-"  # prefix of a folder that is still being written
+REPLACED = ".replaced-"  # of one that was changed since, and written anew under its name
 
 
 class LockHeld(RuntimeError):
@@ -60,10 +62,8 @@ def differences(folder: Path) -> list[str]:
     path = folder / "manifest.json"
     if not path.is_file():
         return ["manifest.json: is missing, so nothing says what the run has stored"]
-    try:
-        outputs = json.loads(path.read_text(encoding="utf-8"))["outputs"]
-        wanted = {str(name): str(told["sha256"]) for name, told in outputs.items()}
-    except (ValueError, KeyError, TypeError, AttributeError):
+    wanted = _outputs(path)
+    if wanted is None:
         return ["manifest.json: can't be read, so nothing says what the run has stored"]
     here = {file.relative_to(folder).as_posix(): file for file in files_in(folder) if file != path}
     missing = [f"{name}: is missing" for name in wanted if name not in here]
@@ -71,6 +71,23 @@ def differences(folder: Path) -> list[str]:
     other = [f"{n}: is not as it was written" for n in both if sha256(here[n]) != wanted[n]]
     foreign = [f"{name}: was not written by the run" for name in sorted(set(here) - set(wanted))]
     return [*missing, *other, *foreign]
+
+
+def as_written(folder: Path, names: Iterable[str]) -> bool:
+    """Whether these files of a run's folder are as its manifest says."""
+    wanted = _outputs(folder / "manifest.json")
+    return wanted is not None and all(
+        (folder / name).is_file() and sha256(folder / name) == wanted.get(name) for name in names
+    )
+
+
+def _outputs(manifest: Path) -> dict[str, str] | None:
+    """Hash of each file that a manifest lists; None where it can't be read."""
+    try:
+        outputs = json.loads(manifest.read_text(encoding="utf-8"))["outputs"]
+        return {str(name): str(told["sha256"]) for name, told in outputs.items()}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
 
 
 def _sync(path: Path) -> None:
@@ -98,18 +115,29 @@ def prepare(runs: Path) -> None:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(runs))
 
 
+def spare(runs: Path, run_id: str) -> Path | None:
+    """Where a folder goes that is in the way of a run, since people may have put files into it."""
+    if not (runs / run_id).exists():
+        return None
+    names = (runs / f"{REPLACED}{run_id}-{number}" for number in itertools.count(1))
+    return next(name for name in names if not name.exists())
+
+
 @contextmanager
 def staged(runs: Path, run_id: str) -> Iterator[Path]:
-    """A folder aside to write a run into; renamed to runs/run_id when the block ends well."""
+    """A folder aside to write a run into; renamed to runs/run_id when the block ends well.
+
+    What is there under that name is kept, as `spare` says.
+    """
     aside = runs / f"{ASIDE}{run_id}"
     aside.mkdir()
     try:
         yield aside
         for path in [*files_in(aside), *(p for p in aside.rglob("*") if p.is_dir()), aside]:
             _sync(path)
-        final = runs / run_id
-        if final.exists():  # incomplete or altered
-            shutil.rmtree(final)
+        final, old = runs / run_id, spare(runs, run_id)
+        if old is not None:
+            final.rename(old)
         aside.rename(final)
         _sync(runs)
     finally:

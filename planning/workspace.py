@@ -61,7 +61,7 @@ class Workspace:
     worst_share: float
     export_formats: tuple[str, ...]
     language: str
-    store_url: str = field(repr=False)  # may hold a password, as sources may
+    store_url: sa.URL = field(repr=False)  # may hold a password, as sources may
     config_sha256: str  # of what the file says, whatever its layout and comments
 
 
@@ -70,7 +70,7 @@ def is_url(source: str) -> bool:
     return re.match(r"\s*(?:[A-Za-z][A-Za-z0-9+_.-]*:)+//", source) is not None
 
 
-def masked(url: str) -> str:
+def masked(url: str | sa.URL) -> str:
     """Return a database's address without its password."""
     parsed = sa.make_url(url)
     hidden = {key: "***" for key in parsed.query if re.search("(?i)pass|pwd", key)}
@@ -226,7 +226,7 @@ def _formats(export: Section) -> tuple[str, ...]:
     return tuple(export.value("formats", list(FORMATS), valid, needed))
 
 
-def _store_url(store: Section, root: Path) -> str:
+def _store_url(store: Section, root: Path) -> sa.URL:
     """Address of the ledger; a relative SQLite path starts at the workspace."""
     needed = (
         '"sqlite:///file.db" or "postgresql+psycopg://user:password@host/database", '
@@ -237,15 +237,14 @@ def _store_url(store: Section, root: Path) -> str:
         url = sa.make_url(given)
     except (sa.exc.ArgumentError, ValueError):
         store.wrong("url", given, needed)
-        return given
+        return sa.make_url("sqlite://")
     if url.drivername == "sqlite" and url.database and url.database != ":memory:":
-        return f"sqlite:///{root / url.database}"
+        return url.set(database=str(root / url.database))
     ours = url.drivername in ("postgresql", "postgresql+psycopg")
     if ours and url.database and _is_address(given):
-        url = url.set(drivername="postgresql+psycopg")
-        return url.render_as_string(hide_password=False)
+        return url.set(drivername="postgresql+psycopg")
     store.wrong("url", given, needed)
-    return given
+    return url
 
 
 def _document(root: Path) -> dict[str, Any]:

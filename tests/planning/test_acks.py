@@ -17,8 +17,9 @@ from planning import acks
 from planning.cli import REFUSED
 from planning.committed import NOBODY, answered_short, bearing, committed, on_order
 from planning.exports import ANSWERS, HEADINGS
-from planning.ledger import metadata, open_ledger
+from planning.ledger import open_ledger
 from planning.problem import DAY, HOUR, clock_hours, epoch, market
+from planning.records import metadata
 from planning.requests import request_id
 from planning.tables import read_workspace
 from planning.workspace import load_workspace

@@ -25,6 +25,7 @@ from planning.cli import LOCKED, REFUSED, STOPPED, USAGE, main
 from planning.decide import country_of, forecast_notes
 from planning.marginals import WORDS
 from planning.problem import LINE_COLUMNS
+from planning.records import metadata
 from planning.workspace import load_workspace
 from tests.planning.workspaces import AS_OF, call, contents, results, set_config, strict
 
@@ -269,11 +270,21 @@ def test_a_run_that_was_changed_since_is_done_again(finished, decided, tmp_path,
     before = results(here)
     (here / "peaks.csv").unlink()
     (here / "plan.csv").write_text("line_id\n")
+    (here / "notes.txt").write_text("called them at ten")
+    changed = contents(here)
     monkeypatch.setattr(job, "decide", lambda *_, **__: decided[1])
     again = call("run", "-w", root, "--as-of", AS_OF)
     assert (again.code, again.said["status"]) == (0, "done")
     assert results(here) == before
+    old = f".replaced-{here.name}-1"
+    assert contents(here.with_name(old)) == changed
+    (told,) = (told for told in again.said["warnings"] if old in told)
+    assert "peaks.csv: is missing" in told
+    assert call("verify", "-w", root).said["runs"] == 1
     assert call("verify", "-w", root).code == 0
+    (root / "peakahead.db").unlink()
+    assert call("run", "-w", root, "--as-of", AS_OF).said["status"] == "already_done"
+    assert call("runs", "-w", root).said["runs"][0]["run_id"] == here.name
 
 
 def test_a_fault_of_our_own_is_entered_in_the_ledger(fresh, monkeypatch):
@@ -421,7 +432,7 @@ def test_a_crash_between_rename_and_ledger_is_made_good(fresh, without_thinking,
             ledger.open_ledger(f"sqlite:///{book}", write=True) as opened,
             opened._engine.begin() as open_book,
         ):
-            for table in reversed(ledger.metadata.sorted_tables):
+            for table in reversed(metadata.sorted_tables):
                 open_book.execute(table.delete())
     again = call("run", "-w", fresh, "--as-of", AS_OF)
     assert again.said["status"] == "already_done"

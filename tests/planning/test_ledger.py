@@ -11,8 +11,9 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
-from planning.ledger import DONE, Run, StoreUnavailable, metadata, open_ledger, plan_lines
+from planning.ledger import DONE, Run, StoreUnavailable, open_ledger
 from planning.problem import LINE_COLUMNS
+from planning.records import metadata, plan_lines
 from tests.planning.workspaces import AS_OF, call, results, set_config
 
 RUN = Run(

@@ -34,12 +34,14 @@ def test_a_block_that_fails_leaves_nothing(tmp_path, error):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_new_run_replaces_a_folder_of_its_name_whole(tmp_path):
-    (tmp_path / "R1").mkdir()
-    (tmp_path / "R1" / "stale").write_text("")
-    with store.staged(tmp_path, "R1") as aside:
-        (aside / "new").write_text("")
-    assert [path.name for path in (tmp_path / "R1").iterdir()] == ["new"]
+def test_a_new_run_replaces_a_folder_of_its_name_whole_and_keeps_what_was_there(tmp_path):
+    for name in ("first", "second", "third"):
+        with store.staged(tmp_path, "R1") as aside:
+            (aside / name).write_text(name)
+    left = {path.relative_to(tmp_path).as_posix() for path in store.files_in(tmp_path)}
+    assert left == {".replaced-R1-1/first", ".replaced-R1-2/second", "R1/third"}
+    store.prepare(tmp_path)
+    assert {path.relative_to(tmp_path).as_posix() for path in store.files_in(tmp_path)} == left
 
 
 def test_what_a_killed_run_left_is_swept_and_finished_runs_are_kept(tmp_path):

@@ -40,7 +40,7 @@ def test_defaults_are_the_contracts(tmp_path):
     assert set(workspace.segment_weight.values()) == {1.0}
     assert workspace.export_formats == ("xlsx", "csv", "json")
     assert workspace.language == "en"
-    assert workspace.store_url == f"sqlite:///{tmp_path}/peakahead.db"
+    assert workspace.store_url.database == f"{tmp_path}/peakahead.db"
 
 
 def test_an_optional_table_of_the_default_name_is_read_where_it_lies(tmp_path):
@@ -170,7 +170,8 @@ def test_an_address_with_blanks_around_it_is_one(tmp_path):
 def test_passwords_stay_out_of_the_representation(tmp_path):
     rest = '[store]\nurl = "postgresql+psycopg://u:secret@h/d"'
     assert "secret" not in repr(load(tmp_path, rest=rest))
-    assert load(tmp_path, rest=rest).store_url == "postgresql+psycopg://u:secret@h/d"
+    url = load(tmp_path, rest=rest).store_url
+    assert url.render_as_string(hide_password=False) == "postgresql+psycopg://u:secret@h/d"
 
 
 @pytest.mark.parametrize("content", [b"[data", b"\xff\xfe", b"timezone = 2026-02-30"])
