@@ -16,6 +16,7 @@ import pandas as pd
 
 from forecast import forecast as forecast_panel
 from planning import acks, comparison, job, ledger, logbook, scoreboard, standings, target
+from planning.advice import on_time
 from planning.audit import audit
 from planning.console import log, progress
 from planning.decide import expect_demand, forecast_notes, models_used
@@ -103,7 +104,8 @@ def run(arguments: argparse.Namespace) -> Said:
     said = outcome.as_json()
     warnings = [*outcome.warnings, *_warnings(said["counts"])]
     _tell(arguments, outcome.notes, warnings)
-    return {**said, "warnings": warnings, "text": _run_text(outcome, warnings)}
+    text = _run_text(outcome, warnings, workspace.target_share)
+    return {**said, "warnings": warnings, "text": text}
 
 
 def _previous(arguments: argparse.Namespace) -> Path | None:
@@ -115,18 +117,18 @@ def _previous(arguments: argparse.Namespace) -> Path | None:
     return path
 
 
-def _expected_text(plan: Mapping[str, Any], reactive: Mapping[str, Any]) -> str:
+def _expected_text(plan: Mapping[str, Any], reactive: Mapping[str, Any], target: float) -> str:
     committed = f"{plan['prealloc_value']:,.0f} committed."
     if plan["mean_minutes"] is None or reactive["mean_minutes"] is None:
         return f"No order that anybody can serve is expected; {committed}"
     return (
         f"An order is expected to take {plan['mean_minutes']:.1f} minutes instead of "
-        f"{reactive['mean_minutes']:.1f}; {plan['on_time_share']:.0%} on time instead of "
-        f"{reactive['on_time_share']:.0%}; {committed}"
+        f"{reactive['mean_minutes']:.1f}; {on_time(plan['on_time_share'], target)} on time instead "
+        f"of {on_time(reactive['on_time_share'], target)}; {committed}"
     )
 
 
-def _run_text(outcome: job.Outcome, warnings: list[str]) -> str:
+def _run_text(outcome: job.Outcome, warnings: list[str], target: float) -> str:
     plan, reactive = outcome.kpis["predicted"], outcome.kpis["reactive"]
     words = {
         "done": "Done.",
@@ -135,7 +137,7 @@ def _run_text(outcome: job.Outcome, warnings: list[str]) -> str:
     }
     lines = [
         words[outcome.status],
-        _expected_text(plan, reactive),
+        _expected_text(plan, reactive, target),
         *([f"{outcome.kpis['solver']['status'].capitalize()}."] if outcome.advice else []),
         *outcome.advice,
         *(f"Warning: {warning}" for warning in warnings),

@@ -29,6 +29,7 @@ from planning.decide import (
     notes_of,
 )
 from planning.exports import csv_text, write_exports
+from planning.masking import masked
 from planning.ownership import open_book
 from planning.report import report_page
 from planning.rules import RuleBroken
@@ -178,7 +179,7 @@ def _failures_recorded(
             finished_at=now().isoformat(),
             seed=request.seed,
             state=ledger.FAILED,
-            error=f"{told}{error}",
+            error=masked(f"{told}{error}"),
         )
         # What broke the run, a full disk for one, may break this as well; it is what must be told.
         with (

@@ -91,7 +91,7 @@ def _base(rng: np.random.Generator, products: int, suppliers: int) -> Market:
         spot_unit_cost=price * rng.uniform(1.0, 1.06, offers),
         min_order_qty=np.ones(offers, dtype="int64"),
         pack_size=np.ones(offers, dtype="int64"),
-        lead_time=rng.choice([0.0, 1800.0, 2 * HOUR], offers),
+        lead_time=rng.choice([0.0, HOUR, 2 * HOUR], offers),  # the model's lines start on the hour
         max_units=np.full(offers, np.inf),
         max_units_per_hour=np.full(offers, np.inf),
         fill_rate=np.ones(offers),

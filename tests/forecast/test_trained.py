@@ -12,6 +12,7 @@ from tests.forecast import market
 
 SLOW = {"harmonic", "mstl", "prophet", "statsmodels"}
 FAST = ["seasonal_naive", "seasonal", "ridge"]
+WITH_TREES = ["seasonal", "lightgbm"]
 DAYS = 42
 
 
@@ -32,7 +33,7 @@ def trained(past):
 
 @pytest.fixture(scope="module")
 def trained_with_trees(past):
-    return train(past, 24)
+    return train(past, 24, members=WITH_TREES)
 
 
 def taken(panel, rows):
@@ -62,9 +63,9 @@ def test_a_series_is_found_wherever_it_stands(name, past):
 def test_a_quick_update_errs_about_as_a_full_refit(whole, past, trained_with_trees):
     later = head(whole, len(past.ds) + 12)
     actual = whole.y[:, len(later.ds) :][:, :24]
-    quick = refresh(later, 24, trained=trained_with_trees)
+    quick = refresh(later, 24, trained=trained_with_trees, members=WITH_TREES)
     assert not quick.why
-    full = forecast(later, 24)
+    full = forecast(later, 24, members=WITH_TREES)
     losses = [crps(actual, each.quantiles, LEVELS).mean() for each in (quick.forecast, full)]
     assert losses[0] < 1.05 * losses[1]
 

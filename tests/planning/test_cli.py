@@ -415,3 +415,10 @@ def test_memory_that_ran_out_is_no_fault_of_ours(error, finished, monkeypatch):
     assert answer.code == 1
     assert "memory ran out" in answer.said["error"]
     assert "fault of peakahead" not in answer.said["error"]
+
+
+def test_a_share_that_misses_the_target_is_not_rounded_to_it():
+    plan = {"prealloc_value": 10.0, "mean_minutes": 2.0, "on_time_share": 0.9496}
+    told = commands._expected_text(plan, plan | {"on_time_share": 0.5}, 0.95)
+    assert "94.96% on time instead of 50%" in told
+    assert "95% on time" not in told

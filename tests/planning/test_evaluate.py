@@ -238,7 +238,8 @@ def test_the_command_tells_words_json_and_files(sample, tmp_path):
     assert said["starts_at"] == "2026-03-29T00:00:00+08:00"
     assert list(said["policies"]) == list(POLICIES)
     mean = {name: figures["mean_minutes"] for name, figures in said["policies"].items()}
-    reachable = mean["none"] > mean["foresight"]  # money kept for later days spares nothing yet
+    least = evaluate.LEAST_REACHABLE * mean["none"]  # money kept for later days spares little yet
+    reachable = mean["none"] - mean["foresight"] > least
     assert said["policies"]["none"]["share_of_reachable"] == (0 if reachable else None)
     assert {row["segment"] for row in said["by_segment"]} <= {
         "individual",

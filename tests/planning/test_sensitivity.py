@@ -107,7 +107,7 @@ def test_one_more_channel_is_that_channel():
     solution, helps = tried(market, [both()], 300.0)
     wider = Limits(as_of=AS_OF, horizon=24 * HOUR, working_capital=0.0, committed=solution.plan)
     richer = solve(replace(market, channels=np.array([4, 3])), [both()], wider, AIMS, seed=0)
-    saved = solution.predicted.mean_minutes - richer.reactive.mean_minutes
+    saved = solution.predicted.mean_minutes - richer.before.mean_minutes
     told = helps.prices.set_index(["what", "supplier_id"])["minutes_saved"]
     assert told["channel", "jammed"] == pytest.approx(saved)
 
