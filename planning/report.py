@@ -19,7 +19,7 @@ from planning.tables import Inputs
 from planning.workspace import Workspace
 
 TOP = 20  # rows shown of peaks and of lines; the files hold all
-OPEN = 40  # lines to order soon that are shown at once
+OPEN = 12  # lines to order soon that are shown at once
 WORST = 10  # the worst of so many futures are told
 BRIGHT = (
     "Predicted figures lean to the bright side: they are means over the very futures that the plan "
