@@ -21,7 +21,18 @@ from planning.committed import NOBODY, Committed, answered_short, committed, on_
 from planning.expectation import Aims
 from planning.marginals import line_details, with_rules
 from planning.optimise import Solution, solve
-from planning.problem import Array, Market, Orders, Plan, epoch, lines, market, plan_of, stream
+from planning.problem import (
+    Array,
+    Market,
+    Orders,
+    Plan,
+    epoch,
+    instant,
+    lines,
+    market,
+    plan_of,
+    stream,
+)
 from planning.scenarios import OrderMix, order_mix, past_instants, sample_future
 from planning.sensitivity import Sensitivity, study
 from planning.tables import InputRefused, Inputs
@@ -129,7 +140,24 @@ def forecast_notes(workspace: Workspace, ahead: Forecast) -> list[str]:
 def notes_of(workspace: Workspace, inputs: Inputs, decision: Decision) -> list[str]:
     """What people should know of a run."""
     ahead = forecast_notes(workspace, decision.demand.forecast)
-    return [*inputs.notes, *ahead, *decision.committed.notes]
+    until = pd.Timestamp(decision.demand.forecast.ds[-1])
+    lapse = lapsing(decision.market, decision.demand.panel.future(1)[0], until)
+    return [*inputs.notes, *ahead, *lapse, *decision.committed.notes]
+
+
+def lapsing(sellers: Market, since: pd.Timestamp, until: pd.Timestamp) -> list[str]:
+    """A note on products that nobody may sell any more before the horizon is over."""
+    last = np.full(len(sellers.product_ids), -np.inf)
+    np.maximum.at(last, sellers.offer_product, sellers.qualified_until[sellers.offer_supplier])
+    gone = (last > since.timestamp()) & (last <= until.timestamp())
+    if not gone.any():
+        return []
+    first = instant(float(last[gone].min()), sellers.tz)
+    return [
+        f"from {first.isoformat()} on no supplier that offers them holds a licence for "
+        f"{int(gone.sum())} products: their orders can't be served on spot, and the plan buys "
+        "nothing ahead for that time; renew licences in the suppliers table"
+    ]
 
 
 def _silent_since(ahead: Forecast, bucket: pd.Timedelta) -> list[str]:
