@@ -98,6 +98,7 @@ def test_a_planted_event_has_about_its_size_and_a_product_without_one_none(membe
     past, events = known
     at = past.future(24)[19]
     settings = {"events": events, "members": members}
+    settings["trained"] = train(past, 24, **settings)
     held = explain(past, 24, "P2", at, at + pd.Timedelta("3h"), **settings)
     usual = 20 * (0.3 + np.exp(-0.5 * ((np.arange(19, 22) - 20) / 3.0) ** 2)).sum()
     assert bars(held)["event"] == pytest.approx(2 * usual, rel=0.25)
