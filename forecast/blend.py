@@ -15,6 +15,7 @@ from forecast.effects import learn_effects
 from forecast.features import Task
 from forecast.metrics import crps, mase_scale
 from forecast.models import Model, Prediction
+from forecast.models.chunks import in_chunks
 from forecast.shifts import level_starts
 
 _RATES = (0.05, 0.5, 5.0)  # orders a bucket that part the segments
@@ -181,18 +182,16 @@ def _weigh_all(
     part, belief = believed
     size = mase_scale(past.y[past.rows, : past.origins[0]], past.clock.day)
     size = np.tile(size, len(past.origins))
-    weights = belief.copy()
-    for s in range(len(weights)):
-        rows = np.flatnonzero(segment == s)
+    n_segments, n_parts, _ = belief.shape
+
+    def some(one: slice) -> Array:
+        s, p = divmod(one.start, n_parts)
+        rows, at = np.flatnonzero(segment == s), np.flatnonzero(part == p)
         rows = rows if len(rows) >= _FEWEST_ROWS else np.arange(len(segment))
-        for p in range(weights.shape[1]):
-            at = np.flatnonzero(part == p)
-            some = members[:, rows][:, :, at]
-            truth = actual[rows][:, at]
-            weights[s, p] = weigh(
-                truth, some, past.levels, size=size[rows], belief=belief[s, p], trust=trust
-            )
-    return weights
+        told, truth = members[:, rows[:, None], at], actual[rows[:, None], at]
+        return weigh(truth, told, past.levels, size=size[rows], belief=belief[s, p], trust=trust)
+
+    return np.stack(in_chunks(some, n_segments * n_parts, 1)).reshape(belief.shape)
 
 
 def _beside(task: Task) -> list[str]:

@@ -32,7 +32,7 @@ class Task:
     origins: tuple[int, ...]  # lengths of history, ascending, at most T
     horizon: int
     levels: Array  # [Q]
-    rows: Array  # int [R] series whose forecast is wanted; the others only teach
+    rows: Array  # int [R] series whose forecast is wanted, and who teach the members
     clock: Clock  # of T + horizon buckets
     days: Days
     events: Events

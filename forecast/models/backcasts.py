@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from forecast.demand import Array
 from forecast.features import Past, Task, past_of, spread
+from forecast.models.chunks import in_chunks
 from forecast.models.model import Prediction
 from forecast.models.residuals import (
     Counts,
@@ -37,12 +38,16 @@ def past_errors(
         return none, poisson_counts(levels)
     errors = np.full((len(rows), len(starts), task.horizon), np.nan, dtype=np.float32)
     expected = np.zeros_like(errors)
-    for j, start in enumerate(starts):
-        for chunk, past in _chunks(task, start):
+
+    def look(chunk: slice) -> None:
+        for j, start in enumerate(starts):
+            past = past_of(task, rows[chunk], start)
             m = rule(task, past)
             error = (task.y[past.rows, start : start + task.horizon] - m) / spread(task, past, m)
             errors[chunk, j] = usable(past, error)
             expected[chunk, j] = m
+
+    in_chunks(look, len(rows), _CHUNK)
     actual = np.stack([task.y[rows, s : s + task.horizon] for s in starts], axis=1)
     lump = np.broadcast_to(task.lump[rows][:, None, None], actual.shape)
     some = slice(None, None, max(actual.size // _SAMPLES, 1))
@@ -55,15 +60,13 @@ def predicted(task: Task, origin: int, rule: Rule, errors: Array, counts: Counts
     shape = (len(task.rows), task.horizon)
     mean = np.zeros(shape, dtype=np.float32)
     quantiles = np.zeros((*shape, len(task.levels)), dtype=np.float32)
-    for chunk, past in _chunks(task, origin):
+
+    def fill(chunk: slice) -> None:
+        past = past_of(task, task.rows[chunk], origin)
         m = rule(task, past)
         wide = m[..., None] + spread(task, past, m)[..., None] * errors[chunk][:, None, :]
         quantiles[chunk] = np.maximum(mixed(m, wide, counts, task.lump[past.rows]), 0.0)
         mean[chunk] = m
+
+    in_chunks(fill, len(task.rows), _CHUNK)
     return Prediction(mean=mean, quantiles=np.sort(quantiles, axis=2))
-
-
-def _chunks(task: Task, origin: int) -> Iterator[tuple[slice, Past]]:
-    for start in range(0, len(task.rows), _CHUNK):
-        chunk = slice(start, start + _CHUNK)
-        yield chunk, past_of(task, task.rows[chunk], origin)

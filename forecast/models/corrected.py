@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,12 +10,13 @@ import numpy as np
 from forecast.columns import design, slopes
 from forecast.demand import Array
 from forecast.features import Past, Task, past_of, same_time, spread
+from forecast.models.chunks import in_chunks
 from forecast.models.folds import cross_fit
 from forecast.models.model import Prediction
 from forecast.models.network import train
-from forecast.models.residuals import Counts, mixed, poisson_counts, pool_counts
+from forecast.models.residuals import Counts, counted, mixed, poisson_counts, pool_counts
 from forecast.models.ridge import Crossed, Weights, crossed_weights, past_origins
-from forecast.models.sample import LEAST, SIDES, Learned, Sample, workers
+from forecast.models.sample import LEAST, SIDES, Learned, Quantiles, Sample
 from forecast.models.seasonal import Seasonal, SeasonalFit
 from forecast.models.trees import grow
 from forecast.shapes import ordinary
@@ -74,13 +74,11 @@ class CorrectedFit:
         mean = np.zeros(shape, dtype=np.float32)
         quantiles = np.zeros((*shape, len(task.levels)), dtype=np.float32)
 
-        def fill(start: int) -> None:
-            chunk = slice(start, start + _CHUNK)
+        def fill(chunk: slice) -> None:
             past = past_of(task, task.rows[chunk], origin)
             mean[chunk], quantiles[chunk] = self._some(task, past)
 
-        with ThreadPoolExecutor(workers()) as pool:
-            list(pool.map(fill, range(0, len(task.rows), _CHUNK)))
+        in_chunks(fill, len(task.rows), _CHUNK)
         return Prediction(mean=mean, quantiles=np.sort(quantiles, axis=2))
 
     def reasons(self, task: Task, past: Past) -> tuple[Array, dict[str, Array]]:
@@ -101,18 +99,14 @@ class CorrectedFit:
         m = simple(task, past, self.weights)
         s = spread(task, past, m)
         x = self._features(task, past, m, s)
-        growth, found = self.learned.told(x)
-        expected = m * growth.reshape(m.shape)
+        expected = m * self.learned.growth(x).reshape(m.shape)
         wide = np.repeat(expected[..., None], len(task.levels), axis=2)
+        lump = task.lump[past.rows]
+        many = counted(expected, lump) < 1
+        found = self.learned.quantiles(x[many.ravel()]) if many.any() else None
         if found is not None:
-            linear, log = (median.reshape(m.shape) for median in found[:2])
-            floor = _floor(past)
-            grown = (m + floor) * np.exp(np.clip(log * s / (m + floor), -6, 6)) - floor
-            middle = 0.5 * (m + s * linear) + 0.5 * np.maximum(grown, 0)
-            errors = between(found.around, task.levels)
-            wide = middle[..., None] + s[..., None] * errors.reshape(wide.shape)
-        both = mixed(expected, wide, self.counts, task.lump[past.rows])
-        return expected, np.maximum(both, 0.0)
+            wide[many] = _around(found, m[many], s[many], _floor(past, m)[many], task.levels)
+        return expected, np.maximum(mixed(expected, wide, self.counts, lump), 0.0)
 
 
 def simple(task: Task, past: Past, weights: Weights | None) -> Array:
@@ -134,29 +128,39 @@ def _sample(task: Task, crossed: Crossed | None, most: int) -> Sample | None:
     starts = np.arange(first - task.horizon, least - 1, -day)[: _ORIGINS[1]]
     if not len(starts):
         return None
-    if len(task.y) * task.horizon * len(starts) > most and len(starts) > _ORIGINS[0]:
+    if len(task.rows) * task.horizon * len(starts) > most and len(starts) > _ORIGINS[0]:
         starts = starts[:: -(-len(starts) // _ORIGINS[0])]
     rng = np.random.default_rng(task.seed)
-    each = min(max(most // (task.horizon * len(starts)), 1), len(task.y))
+    each = min(max(most // (task.horizon * len(starts)), 1), len(task.rows))
     chance = _chances(task)
     parts = []
     for start in starts:
-        rows = np.sort(rng.choice(len(task.y), size=each, replace=False, p=chance))
+        rows = np.sort(rng.choice(task.rows, size=each, replace=False, p=chance))
         weights = None if crossed is None else crossed.at(int(start))
         parts.append(_rows(task, past_of(task, rows, int(start)), weights))
     return Sample.joined(parts)
 
 
 def _chances(task: Task) -> Array:
-    """[N] chance of each series to be sampled: more where there is more to learn."""
-    recent = np.nan_to_num(task.y[:, -4 * task.clock.day * task.clock.week :])
-    size = np.where(task.lump > 0, recent.mean(axis=1) / np.maximum(task.lump, 1e-9), 1.0)
+    """[R] chance of each series to be sampled: more where there is more to learn."""
+    recent = np.nan_to_num(task.y[task.rows, -4 * task.clock.day * task.clock.week :])
+    lump = task.lump[task.rows]
+    size = np.where(lump > 0, recent.mean(axis=1) / np.maximum(lump, 1e-9), 1.0)
     chance = 0.05 + np.minimum(size, 1.0) ** 0.5
     return np.asarray(chance / chance.sum())
 
 
-def _floor(past: Past) -> Array:
-    return np.asarray(_FLOOR * np.maximum(past.level, 1e-9)[:, None] + 1e-9)
+def _around(found: Quantiles, m: Array, s: Array, floor: Array, levels: Array) -> Array:
+    """[S, Q] units, from standardised errors of S rows and what their simpler rule expects."""
+    grown = (m + floor) * np.exp(np.clip(found.log * s / (m + floor), -6, 6)) - floor
+    middle = 0.5 * (m + s * found.linear) + 0.5 * np.maximum(grown, 0)
+    return np.asarray(middle[:, None] + s[:, None] * between(found.around, levels))
+
+
+def _floor(past: Past, m: Array) -> Array:
+    """What is added to the units `m` [n, H] before taking logarithms."""
+    floor = _FLOOR * np.maximum(past.level, 1e-9)[:, None] + 1e-9
+    return np.broadcast_to(floor, m.shape)
 
 
 def _columns(
@@ -181,7 +185,7 @@ def _rows(task: Task, past: Past, weights: Weights | None) -> Sample:
     alone = actual / _surprise(task, past)
     level = np.broadcast_to(np.maximum(past.level, 1e-9)[:, None], m.shape)
     lump = np.broadcast_to(task.lump[past.rows][:, None], m.shape)
-    floor = _floor(past)
+    floor = _floor(past, m)
     log = np.log((np.maximum(alone, 0) + floor) / (m + floor)) * (m + floor) / s
     keep = np.isfinite(actual) & (level > 1e-9)
     return Sample(

@@ -39,26 +39,21 @@ class Folds:
 
     def growth(self, x: Array) -> Array:
         """[S] expected units over those of the simpler rule."""
-        return _middle([each.growth(x) for each in self.learned])
+        logs = [np.log(each.growth(x)) for each in self.learned]
+        return np.asarray(np.exp(np.mean(logs, axis=0)))
 
-    def told(self, x: Array) -> tuple[Array, Quantiles | None]:
-        """[S] `growth` and standardised errors, stretched; None where all had few orders."""
-        told = [each.told(x) for each in self.learned]
-        growth = _middle([each for each, _ in told])
-        found = [quantiles for _, quantiles in told if quantiles is not None]
+    def quantiles(self, x: Array) -> Quantiles | None:
+        """Standardised errors, stretched; None where all had few orders."""
+        told = [each.quantiles(x) for each in self.learned]
+        found = [each for each in told if each is not None]
         if not found:
-            return growth, None
+            return None
         linear, log, around = (np.mean(parts, axis=0) for parts in zip(*found, strict=True))
-        return growth, Quantiles(linear, log, np.sort(around * self.stretch, axis=1))
+        return Quantiles(linear, log, np.sort(around * self.stretch, axis=1))
 
     def contributions(self, x: Array) -> Array:
         """[S, F + 1] what each column adds to the logarithm of `growth`, last the usual."""
         return np.asarray(np.mean([each.contributions(x) for each in self.learned], axis=0))
-
-
-def _middle(growth: list[Array]) -> Array:
-    """[S] geometric mean."""
-    return np.asarray(np.exp(np.mean([np.log(each) for each in growth], axis=0)))
 
 
 def cross_fit(
@@ -109,7 +104,7 @@ def _parts(sample: Sample, horizon: int) -> list[tuple[Array, Array]]:
 def _scores(learned: Learned, sample: Sample) -> list[Array]:
     """For each of SIDES, errors over the distance that was told: above 1 = farther."""
     dense = np.flatnonzero(sample.dense)
-    _, told = learned.told(sample.x[dense])
+    told = learned.quantiles(sample.x[dense])
     if told is None:
         return [np.zeros(0) for _ in SIDES]
     error = sample.error[dense] - told.linear

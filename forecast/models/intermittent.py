@@ -6,13 +6,14 @@ that stopped selling fades, the size only when something sold.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 
 from forecast.demand import Array
 from forecast.features import Past, Task, past_of
+from forecast.models.chunks import in_chunks
 from forecast.models.model import Prediction
 from forecast.models.seasonal import Seasonal, SeasonalFit
 from forecast.shapes import ordinary
@@ -93,7 +94,7 @@ class Intermittent:
     def fit(self, task: Task) -> IntermittentFit | SeasonalFit:
         """Half-lives and pools from past origins."""
         rest = Seasonal().fit(task)
-        counted = np.flatnonzero(task.lump > 0)
+        counted = task.rows[task.lump[task.rows] > 0]
         if not len(counted):
             return rest
         teach = counted[:: -(-len(counted) // _SERIES)]
@@ -103,11 +104,12 @@ class Intermittent:
         starts = range(first - task.horizon, least - 1, -stride)[: self.lookbacks]
         most = max(_CELLS // max(len(starts) * task.horizon, 1), 50)
         teach = teach[:: -(-len(teach) // most)]
-        told = [
-            (past_sold, _truth(task, past))
-            for start in starts
-            for past, past_sold in _sold(task, teach, start)
-        ]
+
+        def look(chunk: slice) -> list[tuple[Sold, Array]]:
+            pasts = [past_of(task, teach[chunk], start) for start in starts]
+            return [(sold_before(task, past), _truth(task, past)) for past in pasts]
+
+        told = list(chain.from_iterable(in_chunks(look, len(teach), _CHUNK)))
         if not told:
             chosen = np.full(len(_SEGMENTS) + 1, len(HALF_LIVES) - 1)
             return IntermittentFit(chosen=chosen, pools=plain_pools(), rest=rest)
@@ -127,14 +129,17 @@ class IntermittentFit:
         """Chance × size for rare series, the seasonal rule for the others."""
         found = self.rest.predict(task, origin)
         place = np.flatnonzero(task.lump[task.rows] > 0)
-        for start in range(0, len(place), _CHUNK):
-            mine = place[start : start + _CHUNK]
-            [(_, sold)] = _sold(task, task.rows[mine], origin)
+
+        def fill(chunk: slice) -> None:
+            mine = place[chunk]
+            sold = sold_before(task, past_of(task, task.rows[mine], origin))
             rate = _rate(sold, self.chosen)
             rare = rate < _DENSE
             mean, quantiles = self._spread(sold, rate, task.levels)
             found.mean[mine[rare]] = mean[rare]
             found.quantiles[mine[rare]] = quantiles[rare]
+
+        in_chunks(fill, len(place), _CHUNK)
         return found
 
     def _spread(self, sold: Sold, rate: Array, levels: Array) -> tuple[Array, Array]:
@@ -149,12 +154,6 @@ class IntermittentFit:
         logs = self.pools.size_at(wide, part) * width[:, None, None] + sold.size[:, None, None]
         units = np.exp(np.minimum(logs, 30.0))
         return mean, np.where(above > 0, np.maximum(np.rint(units), 1.0), 0.0)
-
-
-def _sold(task: Task, rows: Array, origin: int) -> Iterator[tuple[Past, Sold]]:
-    for start in range(0, len(rows), _CHUNK):
-        past = past_of(task, rows[start : start + _CHUNK], origin)
-        yield past, sold_before(task, past)
 
 
 def sold_before(task: Task, past: Past) -> Sold:

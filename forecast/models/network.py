@@ -11,7 +11,8 @@ import numba
 import numpy as np
 
 from forecast.demand import Array
-from forecast.models.sample import CLIP, LEAST, SIDES, Quantiles, Sample, around, workers
+from forecast.models.chunks import workers
+from forecast.models.sample import CLIP, LEAST, SIDES, Quantiles, Sample, around
 
 _NETS, _STEPS = (2, 4), 6400  # the fewest and the most; training steps they share in between
 _HIDDEN = (160, 64)  # neurons of the hidden layers
@@ -65,15 +66,13 @@ class Network:
         """[S] expected units over those of the simpler rule."""
         return _grown(self._outputs(x)[:, 0])
 
-    def told(self, x: Array) -> tuple[Array, Quantiles | None]:
-        """[S] `growth` and standardised errors; None where all rows taught had few orders."""
-        outputs = self._outputs(x)
-        growth = _grown(outputs[:, 0])
+    def quantiles(self, x: Array) -> Quantiles | None:
+        """Standardised errors; None where all rows taught had few orders."""
         if not self.dense:
-            return growth, None
-        found = outputs[:, 1:].astype(np.float64)
+            return None
+        found = self._outputs(x)[:, 1:].astype(np.float64)
         sides = np.sort(found[:, 2:], axis=1) - found[:, :1]
-        return growth, Quantiles(found[:, 0], found[:, 1], around(sides[:, :2], sides[:, 2:]))
+        return Quantiles(found[:, 0], found[:, 1], around(sides[:, :2], sides[:, 2:]))
 
     def contributions(self, x: Array) -> Array:
         """[S, F + 1] what each column adds to the logarithm of `growth`, last the usual.

@@ -101,16 +101,22 @@ def _nan_quantile(x: Array, levels: Array) -> Array:
     return np.asarray((1 - part) * ordered[row, low] + part * ordered[row, high])
 
 
-def mixed(expected: Array, continuous: Array, counts: Counts | None, lump: Array) -> Array:
+def mixed(expected: Array, continuous: Array, counts: Counts, lump: Array) -> Array:
     """[n, H, Q]: counts where orders are few, `continuous` where they are many.
 
     `lump` [n] is 0 where the series is no count of orders.
     """
-    known = lump > 0
-    if counts is None or not known.any():
+    if not (lump > 0).any():
         return continuous
-    size = np.where(known, lump, 1.0)[:, None]
-    rate = np.where(known[:, None], expected / size, np.inf)
-    few = np.clip((_DENSE - rate) / (_DENSE - _SPARSE), 0.0, 1.0)[..., None]
+    few = counted(expected, lump)[..., None]
+    size = np.where(lump > 0, lump, 1.0)[:, None]
     sparse = counts.quantiles(expected, np.broadcast_to(size, expected.shape))
     return np.asarray(few * sparse + (1 - few) * continuous)
+
+
+def counted(expected: Array, lump: Array) -> Array:
+    """[n, H] from 0 to 1, how far quantiles are those of counts; 1 = of nothing else."""
+    known = (lump > 0)[:, None]
+    rate = expected / np.where(known, lump[:, None], 1.0)
+    few = np.clip((_DENSE - rate) / (_DENSE - _SPARSE), 0.0, 1.0)
+    return np.where(known, few, 0.0)

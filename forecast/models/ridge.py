@@ -11,6 +11,7 @@ from forecast.demand import Array
 from forecast.effects import settled
 from forecast.features import Past, Task, apart, change, mean_seen, past_of, same_time
 from forecast.models.backcasts import past_errors, predicted
+from forecast.models.chunks import in_chunks
 from forecast.models.model import Prediction
 from forecast.models.residuals import Counts
 from forecast.models.seasonal import Seasonal, SeasonalFit
@@ -32,7 +33,7 @@ class Weights:
     """What each candidate counts, by day of the horizon and series."""
 
     part: Array  # int [H] day of the horizon, 0 … P − 1
-    own: Array  # float [P, N, K]
+    own: Array  # float [P, N, K]; NaN for series that the task did not ask for
 
     def expected(self, task: Task, past: Past) -> Array:
         """[n, H] weighted candidates in units, within what the candidates themselves allow."""
@@ -168,25 +169,31 @@ def crossed_weights(task: Task) -> Crossed:
 
 
 def crossed(task: Task, *, blocks: int = _BLOCKS) -> Crossed:
-    """Weights of every series [N], and those that each block of past origins was kept from."""
-    n, part, starts = len(task.y), task.part, past_origins(task)
+    """Weights of the task's rows, and those that each block of past origins was kept from."""
+    starts = past_origins(task)
     each = np.array_split(np.asarray(starts), min(blocks, len(starts)))
-    grams, crosses = [], []
-    for first in range(0, n, _CHUNK):
-        rows = np.arange(first, min(first + _CHUNK, n))
-        some = [_sums(task, rows, block) for block in each]
-        grams.append(np.stack([gram for gram, _ in some]))
-        crosses.append(np.stack([cross for _, cross in some]))
-    gram, cross = np.concatenate(grams, axis=2), np.concatenate(crosses, axis=2)
-    whole = Weights(part=part, own=_solve(gram.sum(axis=0), cross.sum(axis=0)))
+
+    def look(chunk: slice) -> tuple[Array, Array]:
+        some = [_sums(task, task.rows[chunk], block) for block in each]
+        return np.stack([gram for gram, _ in some]), np.stack([cross for _, cross in some])
+
+    sums = in_chunks(look, len(task.rows), _CHUNK)
+    gram, cross = (np.concatenate(parts, axis=2) for parts in zip(*sums, strict=True))
+
+    def weights(these: Array) -> Weights:
+        own = _solve(gram[these].sum(axis=0), cross[these].sum(axis=0))
+        placed = np.full((own.shape[0], len(task.y), own.shape[2]), np.nan)
+        placed[:, task.rows] = own
+        return Weights(part=task.part, own=placed)
+
+    block = np.arange(len(each))
+    whole = weights(block)
     if len(each) < 2:
         return Crossed(whole=whole, blocks=(), without=())
-    rest = [np.arange(len(each)) != k for k in range(len(each))]
-    kept = [_solve(gram[these].sum(axis=0), cross[these].sum(axis=0)) for these in rest]
     return Crossed(
         whole=whole,
-        blocks=tuple((int(block[-1]), int(block[0])) for block in each),
-        without=tuple(Weights(part=part, own=own) for own in kept),
+        blocks=tuple((int(some[-1]), int(some[0])) for some in each),
+        without=tuple(weights(block[block != k]) for k in block),
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, fields
 from typing import NamedTuple, Protocol
 
@@ -95,8 +94,8 @@ class Learned(Protocol):
         """[S] expected units over those of the simpler rule."""
         ...
 
-    def told(self, x: Array) -> tuple[Array, Quantiles | None]:
-        """[S] `growth` and standardised errors; None where all rows taught had few orders."""
+    def quantiles(self, x: Array) -> Quantiles | None:
+        """Standardised errors; None where all rows taught had few orders."""
         ...
 
     def contributions(self, x: Array) -> Array:
@@ -109,10 +108,3 @@ def around(low: Array, high: Array) -> Array:
     middle = np.zeros((len(low), 1))
     sides = (np.minimum(low, 0), middle, np.maximum(high, 0))
     return np.sort(np.concatenate(sides, axis=1), axis=1)
-
-
-def workers() -> int:
-    """Threads to use: one for each core that this process may use, four at most."""
-    if hasattr(os, "sched_getaffinity"):  # macOS and Windows lack it
-        return min(len(os.sched_getaffinity(0)), 4)
-    return min(os.cpu_count() or 1, 4)

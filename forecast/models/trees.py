@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from forecast.demand import Array
-from forecast.models.sample import CLIP, LEAST, SIDES, Quantiles, Sample, around, workers
+from forecast.models.chunks import workers
+from forecast.models.sample import CLIP, LEAST, SIDES, Quantiles, Sample, around
 
 _ROUNDS, _SIDE_ROUNDS, _MEAN_ROUNDS = 280, 160, 100
 _BRIEF = 2  # by which they are divided
@@ -35,15 +36,14 @@ class Trees:
         """
         return np.asarray(self.mean.predict(x, pred_contrib=True, num_threads=1))
 
-    def told(self, x: Array) -> tuple[Array, Quantiles | None]:
-        """[S] `growth` and standardised errors; None where the trees for them are missing."""
-        growth = self.growth(x)
+    def quantiles(self, x: Array) -> Quantiles | None:
+        """Standardised errors; None where the trees for them are missing."""
         if not self.median:
-            return growth, None
+            return None
         linear, log = (booster.predict(x, num_threads=1) for booster in self.median)
         found = [booster.predict(x, num_threads=1) - linear for booster in self.sides]
         low, high = np.stack(found[:2], axis=1), np.stack(found[2:], axis=1)
-        return growth, Quantiles(linear, log, around(low, high))
+        return Quantiles(linear, log, around(low, high))
 
 
 def grow(sample: Sample, *, seed: int, brief: bool = False) -> Trees:

@@ -6,7 +6,7 @@ import pytest
 
 from forecast.backtest import head
 from forecast.demand import Panel
-from forecast.models import MODELS
+from forecast.models import MODELS, corrected
 from forecast.tasks import prepare
 from tests.forecast import market
 
@@ -80,3 +80,18 @@ def test_days_that_repeat_do_so_when_the_clocks_change(member):
     panel = Panel(ids=np.array(["P"], dtype=object), ds=ds.as_unit("us"), y=y, orders=y.copy())
     ahead = predicted(member, task(panel, 48)).quantiles
     assert np.abs(ahead[0] - 100 * (np.arange(48) % 24)[:, None]).max() < 5
+
+
+@pytest.mark.parametrize("member", ["lightgbm", "network"])
+def test_learned_quantiles_are_asked_for_where_orders_are_no_counts_alone(member, monkeypatch):
+    made = prepare(market.panel(n=8, days=60, level=12.0), 24).task
+    fit = MODELS[member]().fit(made)
+    asked, learned = [], type(fit.learned).quantiles
+    monkeypatch.setattr(
+        type(fit.learned), "quantiles", lambda self, x: asked.append(len(x)) or learned(self, x)
+    )
+    some = fit.predict(made, made.origins[-1]).quantiles
+    monkeypatch.setattr(corrected, "counted", lambda expected, _: np.zeros(expected.shape))
+    everywhere = fit.predict(made, made.origins[-1]).quantiles
+    np.testing.assert_array_equal(some, everywhere)
+    assert 0 < asked[0] < 0.9 * asked[1]

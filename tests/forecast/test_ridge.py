@@ -99,3 +99,13 @@ def test_weights_of_one_task_are_learned_once_and_of_another_anew():
     other = replace(task, y=2 * task.y)
     assert crossed_weights(task) is crossed_weights(task)
     assert crossed_weights(other) is not crossed_weights(task)
+
+
+def test_only_series_that_are_asked_for_teach_and_have_weights():
+    task = prepare(market.panel(n=6, days=50), 24).task
+    asked = np.array([1, 4])
+    found = crossed(replace(task, rows=asked)).whole.own
+    assert np.isfinite(found[:, asked]).all()
+    assert np.isnan(np.delete(found, asked, axis=1)).all()
+    alone = replace(task, rows=asked, y=np.where(np.isin(np.arange(6), asked)[:, None], task.y, 0))
+    np.testing.assert_array_equal(found, crossed(alone).whole.own)
