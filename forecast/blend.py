@@ -157,7 +157,7 @@ def learn(task: Task, models: dict[str, Model]) -> Blend:
     actual = np.concatenate([past.y[past.rows, o : o + past.horizon] for o in past.origins])
     segment = np.tile(segments(past)[past.rows], len(past.origins))
     if len(names) > 1:
-        trust = _BELIEF if set(names) & set(_LEARNERS) else _FAITH
+        trust = _BELIEF if _learners(names) else _FAITH
         weights = _weigh_all(past, actual, members, segment, (part, weights), trust)
     dense = segment >= _DENSE
     blend = Blend(members=names, weights=weights, calibration=calm, slips=tuple(slips))
@@ -206,9 +206,13 @@ def believed(names: tuple[str, ...], beside: str = "") -> Array:
 
     `beside` is the name of one more that is believed if any of those is.
     """
-    chosen = np.array([name in (*_LEARNERS, beside) for name in names], dtype=float)
-    chosen = chosen if set(names) & set(_LEARNERS) else np.ones(len(names))
+    learners = _learners(names)
+    chosen = np.array([name in (*learners, beside) or not learners for name in names], dtype=float)
     return np.asarray(chosen / chosen.sum())
+
+
+def _learners(names: tuple[str, ...]) -> list[str]:
+    return [name for name in names if name in _LEARNERS]
 
 
 def weigh(

@@ -56,6 +56,18 @@ class Receipt:
         """JSON-ready."""
         return asdict(self)
 
+    def words(self) -> str:
+        """For people."""
+        if self.status == ALREADY:
+            told, gone = "Already done: this very file was taken in before", self.replaced_lines
+            return told + (f"; later answers have replaced {gone:,} of its lines." if gone else ".")
+        counts = ", ".join(f"{count:,} {kind}" for kind, count in self.lines.items() if count)
+        return (
+            f"{self.supplier_id} confirms {self.confirmed_units:,} of "
+            f"{self.asked_units:,} units ({self.confirmed_money:,.2f}); lines: {counts}.\n"
+            f"Runs as of {self.known_at} and later plan around them: peakahead run"
+        )
+
 
 def acknowledge(
     workspace: Workspace,

@@ -19,13 +19,14 @@ from planning import acks, comparison, job, ledger, logbook, scoreboard, standin
 from planning.advice import on_time
 from planning.audit import audit
 from planning.console import log, progress
-from planning.decide import expect_demand, forecast_notes, models_used
+from planning.decide import Forecaster, expect_demand, forecast_notes, models_used
 from planning.evaluate import evaluate as roll_policies
 from planning.exports import csv_text
 from planning.kept import KeptModel
 from planning.market import make_market
 from planning.ownership import open_book
 from planning.plots import KEPT
+from planning.problem import Array
 from planning.scorecard import card_words, remarks, scorecard
 from planning.series import forecast_series, read_panel
 from planning.tables import read_workspace
@@ -154,36 +155,8 @@ def forecast(arguments: argparse.Namespace) -> Said:
     target.check(arguments.out)
     kept = _kept(arguments.model)
     forecaster = forecast_panel if kept is None else kept.forecast
-    if arguments.series is not None:
-        _require_shape(arguments)
-        with progress(quiet=arguments.quiet) as report:
-            frame, models = forecast_series(
-                arguments.series,
-                freq=arguments.freq,
-                horizon=arguments.horizon,
-                season=arguments.season,
-                seed=arguments.seed,
-                progress=report,
-                forecaster=forecaster,
-            )
-        peaks = None
-    else:
-        _refuse_shape(arguments)
-        workspace = load_workspace(arguments.workspace)
-        as_of = _as_of(arguments, workspace.timezone)
-        inputs = read_workspace(workspace, as_of)
-        _tell(arguments, inputs.notes, _warnings(job.counts(inputs)))
-        with progress(quiet=arguments.quiet) as report:
-            demand = expect_demand(
-                workspace,
-                inputs,
-                as_of,
-                seed=arguments.seed,
-                progress=report,
-                forecaster=forecaster,
-            )
-        _tell(arguments, forecast_notes(workspace, demand.forecast), [])
-        frame, models, peaks = demand.forecast.frame(), demand.forecast.model, demand.peaks
+    of = _forecast_workspace if arguments.series is None else _forecast_series
+    frame, models, peaks = of(arguments, forecaster)
     _save(frame, arguments.out)
     if kept is not None:
         _tell(arguments, [kept.words()], [])
@@ -192,15 +165,55 @@ def forecast(arguments: argparse.Namespace) -> Said:
         f"  {count:,} series by {name}" for name, count in used.items()
     )
     if peaks is not None:
-        text += f"\n{len(peaks):,} peaks expected."
+        text += f"\n{peaks:,} peaks expected."
     return {
         "out": str(arguments.out.resolve()),
         "rows": len(frame),
         "models": used,
-        **({} if peaks is None else {"peaks": len(peaks)}),
+        **({} if peaks is None else {"peaks": peaks}),
         **({} if kept is None else {"model": kept.as_json()}),
         "text": text,
     }
+
+
+def _forecast_series(
+    arguments: argparse.Namespace, forecaster: Forecaster
+) -> tuple[pd.DataFrame, Array, None]:
+    """Quantiles of a long frame, who forecast each series, and no peaks."""
+    _require_shape(arguments)
+    with progress(quiet=arguments.quiet) as report:
+        frame, models = forecast_series(
+            arguments.series,
+            freq=arguments.freq,
+            horizon=arguments.horizon,
+            season=arguments.season,
+            seed=arguments.seed,
+            progress=report,
+            forecaster=forecaster,
+        )
+    return frame, models, None
+
+
+def _forecast_workspace(
+    arguments: argparse.Namespace, forecaster: Forecaster
+) -> tuple[pd.DataFrame, Array, int]:
+    """Quantiles of a workspace's demand, who forecast each product, and the number of peaks."""
+    _refuse_shape(arguments)
+    workspace = load_workspace(arguments.workspace)
+    as_of = _as_of(arguments, workspace.timezone)
+    inputs = read_workspace(workspace, as_of)
+    _tell(arguments, inputs.notes, _warnings(job.counts(inputs)))
+    with progress(quiet=arguments.quiet) as report:
+        demand = expect_demand(
+            workspace,
+            inputs,
+            as_of,
+            seed=arguments.seed,
+            progress=report,
+            forecaster=forecaster,
+        )
+    _tell(arguments, forecast_notes(workspace, demand.forecast), [])
+    return demand.forecast.frame(), demand.forecast.model, len(demand.peaks)
 
 
 def _kept(path: Path | None) -> KeptModel | None:
@@ -317,20 +330,7 @@ def ack(arguments: argparse.Namespace) -> Said:
     known_at = None if arguments.as_of is None else _as_of(arguments, workspace.timezone)
     receipt = acks.acknowledge(workspace, arguments.file, known_at=known_at, now=_now)
     _tell(arguments, receipt.notes, [])
-    return {**receipt.as_json(), "text": _ack_text(receipt)}
-
-
-def _ack_text(receipt: acks.Receipt) -> str:
-    if receipt.status == acks.ALREADY:
-        told = "Already done: this very file was taken in before"
-        gone = receipt.replaced_lines
-        return told + (f"; later answers have replaced {gone:,} of its lines." if gone else ".")
-    counts = ", ".join(f"{count:,} {kind}" for kind, count in receipt.lines.items() if count)
-    return (
-        f"{receipt.supplier_id} confirms {receipt.confirmed_units:,} of "
-        f"{receipt.asked_units:,} units ({receipt.confirmed_money:,.2f}); lines: {counts}.\n"
-        f"Runs as of {receipt.known_at} and later plan around them: peakahead run"
-    )
+    return {**receipt.as_json(), "text": receipt.words()}
 
 
 def runs(arguments: argparse.Namespace) -> Said:
