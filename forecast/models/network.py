@@ -227,9 +227,10 @@ def _backwards(
     """Derivatives of the loss by all of a net, whose hidden neurons count as `thin` says."""
     active, gates = [lesson.inputs[rows]], []
     for k in range(0, len(net) - 2, 2):
-        z = product(active[-1], net[k]) + net[k + 1]
-        gates.append(np.where(z > 0, np.float32(1), np.float32(_LEAK)) * thin(z.shape))
-        active.append(z * gates[-1])
+        z = product(active[-1], net[k])
+        outputs, counts = _gated(z, net[k + 1], thin(z.shape))
+        active.append(outputs)
+        gates.append(counts)
     slope = lesson.slopes(rows, product(active[-1], net[-2]) + net[-1])
     found: list[Array] = []
     for k in range(len(net) - 2, -1, -2):
@@ -262,6 +263,21 @@ def _turned(matrix: Array) -> Array:
     return np.ascontiguousarray(matrix.T)
 
 
+@numba.njit(cache=True, nogil=True)
+def _gated(z: Array, bias: Array, kept: Array) -> tuple[Array, Array]:
+    """[n, m] each: outputs of neurons whose inputs sum to z + bias, and what these count in them.
+
+    `kept` [n, m] is 0 for a neuron that is left out.
+    """
+    active, gates = np.empty_like(z), np.empty_like(z)
+    for i in range(len(z)):
+        for j in range(z.shape[1]):
+            value = z[i, j] + bias[j]
+            gates[i, j] = (np.float32(1) if value > 0 else np.float32(_LEAK)) * kept[i, j]
+            active[i, j] = value * gates[i, j]
+    return active, gates
+
+
 @numba.njit(cache=True, nogil=True, fastmath={"contract"})
 def product(a: Array, b: Array) -> Array:
     """[n, k] × [k, m] -> [n, m], all of one type and in rows, added up in the order of k.
@@ -273,18 +289,46 @@ def product(a: Array, b: Array) -> Array:
     c = np.zeros((n, b.shape[1]), a.dtype)
     for start in range(0, length, 64):  # rows of b that the nearest cache holds
         stop = min(start + 64, length)
-        fours = stop - (stop - start) % 4
-        for i in range(n):
-            row = c[i]
-            for p in range(start, fours, 4):
-                a0, a1, a2, a3 = a[i, p], a[i, p + 1], a[i, p + 2], a[i, p + 3]
-                b0, b1, b2, b3 = b[p], b[p + 1], b[p + 2], b[p + 3]
-                for j in range(len(row)):
-                    row[j] = (((row[j] + a0 * b0[j]) + a1 * b1[j]) + a2 * b2[j]) + a3 * b3[j]
-            for p in range(fours, stop):
-                for j in range(len(row)):
-                    row[j] += a[i, p] * b[p, j]
+        for i in range(0, n - n % 4, 4):
+            _add_four(c[i : i + 4], a[i : i + 4, start:stop], b[start:stop])
+        for i in range(n - n % 4, n):
+            _add_one(c[i], a[i, start:stop], b[start:stop])
     return c
+
+
+@numba.njit(cache=True, nogil=True, fastmath={"contract"})
+def _add_four(c: Array, a: Array, b: Array) -> None:
+    """Add a [4, k] × b [k, m] to c [4, m]: four rows at once read b once."""
+    length, (c0, c1, c2, c3) = len(b), (c[0], c[1], c[2], c[3])
+    for p in range(0, length - length % 4, 4):
+        b0, b1, b2, b3 = b[p], b[p + 1], b[p + 2], b[p + 3]
+        p0, p1, p2, p3 = a[0, p], a[0, p + 1], a[0, p + 2], a[0, p + 3]
+        q0, q1, q2, q3 = a[1, p], a[1, p + 1], a[1, p + 2], a[1, p + 3]
+        r0, r1, r2, r3 = a[2, p], a[2, p + 1], a[2, p + 2], a[2, p + 3]
+        s0, s1, s2, s3 = a[3, p], a[3, p + 1], a[3, p + 2], a[3, p + 3]
+        for j in range(c.shape[1]):
+            c0[j] = (((c0[j] + p0 * b0[j]) + p1 * b1[j]) + p2 * b2[j]) + p3 * b3[j]
+            c1[j] = (((c1[j] + q0 * b0[j]) + q1 * b1[j]) + q2 * b2[j]) + q3 * b3[j]
+            c2[j] = (((c2[j] + r0 * b0[j]) + r1 * b1[j]) + r2 * b2[j]) + r3 * b3[j]
+            c3[j] = (((c3[j] + s0 * b0[j]) + s1 * b1[j]) + s2 * b2[j]) + s3 * b3[j]
+    for p in range(length - length % 4, length):
+        for j in range(c.shape[1]):
+            for i in range(4):
+                c[i, j] += a[i, p] * b[p, j]
+
+
+@numba.njit(cache=True, nogil=True, fastmath={"contract"})
+def _add_one(c: Array, a: Array, b: Array) -> None:
+    """Add a [k] × b [k, m] to c [m]."""
+    length = len(b)
+    for p in range(0, length - length % 4, 4):
+        a0, a1, a2, a3 = a[p], a[p + 1], a[p + 2], a[p + 3]
+        b0, b1, b2, b3 = b[p], b[p + 1], b[p + 2], b[p + 3]
+        for j in range(len(c)):
+            c[j] = (((c[j] + a0 * b0[j]) + a1 * b1[j]) + a2 * b2[j]) + a3 * b3[j]
+    for p in range(length - length % 4, length):
+        for j in range(len(c)):
+            c[j] += a[p] * b[p, j]
 
 
 def _grown(log: Array) -> Array:
