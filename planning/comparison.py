@@ -100,7 +100,7 @@ def compare(
     known = _known_as_of(list(files.values()), workspace.timezone)
     instant = as_of or known or now.tz_convert(workspace.timezone)
     source = "that of the plan's run" if known else "the present moment; --as-of sets another"
-    inputs = read_workspace(workspace, instant)
+    inputs = read_workspace(workspace, instant, history="last-week" in plans)
     log = read_orders(orders_file, workspace, inputs.tables["products"])
     sellers = market(inputs.tables, workspace.timezone)
     stream = orders(order_rows(log.orders), sellers.product_ids)
