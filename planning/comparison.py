@@ -22,7 +22,11 @@ from planning.rules import Limits
 from planning.tables import InputRefused, read_orders, read_plan, read_workspace
 from planning.workspace import ConfigError, Workspace
 
-NAMES = {**policies.NAMES, "latest": policies.NAMES["plan"]}  # for people
+NAMES = {  # for people
+    "none": policies.NAMES["reactive"],
+    "last-week": policies.NAMES["last-week"],
+    "latest": policies.NAMES["plan"],
+}
 Kpis = Mapping[str, float | None]
 
 
