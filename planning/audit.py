@@ -53,13 +53,25 @@ def _ledger(workspace: Workspace) -> tuple[Entries | None, list[str]]:
 
     None where it can't be read.
     """
+    file = _ledger_file(workspace)
     try:
         with open_book(workspace) as book:
-            return {run.run_id: run.manifest_sha256 for run in book.all()}, book.broken()
+            entries = {run.run_id: run.manifest_sha256 for run in book.all()}
+            return entries, [f"{file}: {told}" if file else told for told in book.broken()]
     except ledger.StoreUnavailable as error:
-        if workspace.store_url.get_backend_name() != "sqlite":
+        if file is None:
             raise
-        return None, [f"the ledger can't be read to its end: {error}"]
+        return None, [f"{file}: the ledger can't be read to its end: {error}"]
+
+
+def _ledger_file(workspace: Workspace) -> str | None:
+    """The file that the ledger is, seen from the workspace; None: it is no file."""
+    url = workspace.store_url
+    if url.get_backend_name() != "sqlite" or not url.database:
+        return None
+    path = Path(url.database)
+    inside = path.is_relative_to(workspace.root)
+    return (path.relative_to(workspace.root) if inside else path).as_posix()
 
 
 def _folder(folder: Path, entries: Entries | None) -> list[str]:

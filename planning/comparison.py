@@ -22,7 +22,11 @@ from planning.rules import Limits
 from planning.tables import InputRefused, read_orders, read_plan, read_workspace
 from planning.workspace import ConfigError, Workspace
 
-NAMES = {**policies.NAMES, "latest": policies.NAMES["plan"]}  # for people
+NAMES = {  # for people
+    "none": policies.NAMES["reactive"],
+    "last-week": policies.NAMES["last-week"],
+    "latest": policies.NAMES["plan"],
+}
 Kpis = Mapping[str, float | None]
 
 
@@ -100,7 +104,7 @@ def compare(
     known = _known_as_of(list(files.values()), workspace.timezone)
     instant = as_of or known or now.tz_convert(workspace.timezone)
     source = "that of the plan's run" if known else "the present moment; --as-of sets another"
-    inputs = read_workspace(workspace, instant)
+    inputs = read_workspace(workspace, instant, history="last-week" in plans)
     log = read_orders(orders_file, workspace, inputs.tables["products"])
     sellers = market(inputs.tables, workspace.timezone)
     stream = orders(order_rows(log.orders), sellers.product_ids)

@@ -51,7 +51,7 @@ LEAST_HISTORY = 7  # days before the first one evaluated: last week must exist
 SERVICE, SHARES, UNITS = 5, 6, 7  # numbers of these purposes among the seed's
 LEAST_REACHABLE = 0.05  # of the minutes on demand, below which a share of it says nothing
 FORECAST_SHARE = 0.7  # of a day's work, for its progress
-REACTIVE, FORESIGHT = "none", "foresight"
+REACTIVE, FORESIGHT = "reactive", "foresight"
 
 Known = Callable[[pd.Timestamp], Inputs]  # the workspace as it was known at an instant
 

@@ -20,7 +20,7 @@ FAINT = "#e4e7eb"
 COLOURWAY = (ACCENT, WARM, "#f2b134", "#7b5ea7", "#2b8a3e", "#1971c2", "#c2255c", "#495057")
 BAND = "rgba(11, 114, 133, 0.18)"
 COLOURS = {  # of policies
-    "none": WARM,
+    "reactive": WARM,
     "last-week": "#f2b134",
     "base-stock": "#7b5ea7",
     "plan": ACCENT,
@@ -279,7 +279,7 @@ def daily_figure(days: pd.DataFrame, names: Mapping[str, str]) -> go.Figure:
 
 def reachable_figure(policies: pd.DataFrame, names: Mapping[str, str]) -> go.Figure:
     """Share of the reachable improvement that each policy wins, as bars."""
-    shown = policies[policies["policy"] != "none"]
+    shown = policies[policies["policy"] != "reactive"]
     figure = go.Figure()
     figure.add_bar(
         x=shown["share_of_reachable"],

@@ -97,14 +97,14 @@ def _foresight(seen: Situation) -> Plan:
 
 
 POLICIES: dict[str, Callable[[Situation], Plan]] = {
-    "none": _on_demand,
+    "reactive": _on_demand,
     "last-week": _last_week,
     "base-stock": _base_stock,
     "plan": _plan,
     "foresight": _foresight,
 }
 NAMES = {
-    "none": "buying on demand",
+    "reactive": "buying on demand",
     "last-week": "last week's same hours",
     "base-stock": "base stock (newsvendor)",
     "plan": "the plan",

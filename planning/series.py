@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
+from pandas.api.extensions import ExtensionDtype
 
 from forecast import Panel, forecast, panel_of_series
 from planning.decide import Forecaster, Progress
@@ -38,17 +39,29 @@ def forecast_series(
     planning.workspace.ConfigError
         When `freq` is no length of a bucket of that frame.
     """
-    panel = read_panel(path, freq=freq, season=season)
+    panel, kind = _read(path, freq=freq, season=season)
     ahead = forecaster(panel, horizon, season=season, n_paths=1, seed=seed, progress=progress)
-    return ahead.frame().rename(columns={ahead.id_name: "unique_id"}), ahead.model
+    frame = ahead.frame().rename(columns={ahead.id_name: "unique_id"})
+    return frame.assign(ds=_of_kind(frame["ds"], kind)), ahead.model
+
+
+def _of_kind(ds: pd.Series, kind: np.dtype | ExtensionDtype) -> pd.Series:
+    """`ds` in the type that the history had, unless that is too narrow for what follows it."""
+    cast = ds.astype(kind)
+    return cast if (cast.astype(ds.dtype) == ds).all() else ds
 
 
 def read_panel(path: Path, *, freq: str, season: int | None) -> Panel:
     """The series of a file as a panel; raises as `forecast_series` does."""
+    return _read(path, freq=freq, season=season)[0]
+
+
+def _read(path: Path, *, freq: str, season: int | None) -> tuple[Panel, np.dtype | ExtensionDtype]:
+    """The series of a file, and the type of its ds."""
     try:
         frame = read_series(path)
         _check_freq(freq, frame["ds"])
-        return panel_of_series(frame, freq=freq, season=season)
+        return panel_of_series(frame, freq=freq, season=season), frame["ds"].dtype
     except ConfigError:
         raise
     except ValueError as error:

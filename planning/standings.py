@@ -146,7 +146,7 @@ def page(found: Evaluation, told: str) -> str:
 
 def _lead(found: Evaluation) -> str:
     table = found.policies().set_index("policy")
-    plan, reactive = table.loc["plan"], table.loc["none"]
+    plan, reactive = table.loc["plan"], table.loc["reactive"]
     if np.isnan(plan["mean_minutes"]) or np.isnan(reactive["mean_minutes"]):
         return "No order of these days could be served."
     won = plan["share_of_reachable"]

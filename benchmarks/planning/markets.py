@@ -88,7 +88,7 @@ def measure(name: str, root: Path) -> pd.DataFrame:
         rows.append({"market": name, "policy": policy, "seconds": seconds} | served(seen, plan))
     frame = pd.DataFrame(rows).set_index("policy")
     minutes, spend = frame["mean_minutes"], frame["spend"]
-    reachable = minutes["none"] - minutes["foresight"]
-    frame["won"] = (minutes["none"] - minutes) / reachable
-    frame["spend"] = spend / spend["none"]
+    reachable = minutes["reactive"] - minutes["foresight"]
+    frame["won"] = (minutes["reactive"] - minutes) / reachable
+    frame["spend"] = spend / spend["reactive"]
     return frame.reset_index()

@@ -105,7 +105,7 @@ def markets(results: pd.DataFrame) -> str:
     for name, r in results.groupby("market", sort=False):
         of = r.set_index("policy")
         plan, minutes = of.loc["plan"], of["mean_minutes"]
-        others = [f"{minutes[policy]:.2f}" for policy in ("none", "last-week", "base-stock")]
+        others = [f"{minutes[policy]:.2f}" for policy in ("reactive", "last-week", "base-stock")]
         rows.append(
             [
                 str(name),

@@ -17,6 +17,7 @@ from planning.tables import files, notes, source
 from planning.tables.columns import matched
 from planning.tables.problems import InputRefused
 from planning.tables.stage import Counts, Stage, quarantined
+from planning.tables.times import instant
 from planning.workspace import Workspace, is_url
 
 SAMPLES = 3  # rows shown of each rule when a table is refused
@@ -124,23 +125,23 @@ def _stage(
     return told, read
 
 
-def _over_limit(stage: Stage, counts: Counts, share: float) -> list[str]:
+def _over_limit(stage: Stage, counts: Counts, share: float, *, history: bool) -> list[str]:
     """Why a table as a whole is to be refused, if it is."""
     name, files_read = stage.table.name, ", ".join(stage.names[:3])
     if len(stage.names) > 3:
         files_read += f" and {len(stage.names) - 3} more"
     if counts.read == 0 and stage.table.required:
         return [f"{name} ({files_read}): has a header but no rows; {name} needs at least one"]
-    bad = counts.quarantined
-    if bad and bad / counts.read > share:
+    bad, known = counts.quarantined, counts.read - counts.after_as_of
+    if bad and bad / known > share:
         allowed = (
             f"more than max_quarantine_share = {share:g} allows; correct them or raise the limit"
             if name in TABLES
             else "and it is used whole or not at all; correct them"
         )
-        head = f"{name} ({files_read}): {bad:,} of {counts.read:,} rows cannot be used, {allowed}"
+        head = f"{name} ({files_read}): {bad:,} of {known:,} rows cannot be used, {allowed}"
         return ["\n    ".join([head, *_samples(stage)])]
-    if counts.accepted == 0 and stage.table.required:
+    if counts.accepted == 0 and stage.table.required and (history or not counts.after_as_of):
         why = (
             "all lie at or after as-of; give a later --as-of, or orders that were placed before it"
             if counts.after_as_of
@@ -193,8 +194,12 @@ class Reader:
         as_of: int | None = None,
         *,
         placed: bool = False,
+        history: bool = True,
     ) -> _Result | None:
-        """Return a table, or None and the problems noted; `placed`: each row with its line."""
+        """Return a table, or None and the problems noted.
+
+        `placed`: each row with its line; without `history` all rows may lie after `as_of`.
+        """
         stage = Stage(self.con, table, self.workspace.timezone)
         try:
             told, read = _stage(table, sheets, renames, stage)
@@ -202,10 +207,13 @@ class Reader:
             self.problems += refused.problems
             stage.drop()
             return None
+        if as_of is not None:
+            stage.set_later_aside(as_of)
         stage.check_links(self.known)
         stage.check_keys()
-        counts = stage.counts(as_of)
-        over = _over_limit(stage, counts, self.workspace.max_quarantine_share)
+        counts = stage.counts()
+        share = self.workspace.max_quarantine_share
+        over = _over_limit(stage, counts, share, history=history)
         self.problems += over
         rows = None if over else stage.accepted(as_of, placed=placed)
         result = None if rows is None else self._result(stage, counts, rows, told, read)
@@ -236,15 +244,17 @@ class Reader:
         )
 
 
-def read_workspace(workspace: Workspace, as_of: pd.Timestamp) -> Inputs:
+def read_workspace(workspace: Workspace, as_of: pd.Timestamp, *, history: bool = True) -> Inputs:
     """Read and check every table as it was known at `as_of`.
+
+    Without `history`, orders before `as_of` are not needed.
 
     Raises
     ------
     InputRefused
         With every problem of every table, when one cannot be trusted as a whole.
     """
-    cut = _micros(as_of)
+    cut = instant(as_of)
     results: dict[str, _Result] = {}
     with database() as con:
         reader = Reader(workspace, con)
@@ -258,6 +268,7 @@ def read_workspace(workspace: Workspace, as_of: pd.Timestamp) -> Inputs:
                 sheets,
                 workspace.renames[name],
                 cut if table is ORDERS else None,
+                history=history,
             )
             if result is not None:
                 results[name] = result
@@ -365,12 +376,6 @@ def fingerprint(workspace: Workspace) -> dict[str, str]:
         for path in files.resolve(given, workspace.root):
             hashes[files.shown(path, workspace.root)] = files.sha256(path)
     return hashes
-
-
-def _micros(stamp: pd.Timestamp) -> int:
-    if stamp.tzinfo is None:
-        raise ValueError(f"as-of {stamp} has no time zone; make it with parse_as_of")
-    return (stamp - pd.Timestamp(0, tz="UTC")) // pd.Timedelta(microseconds=1)
 
 
 def frame(table: Table, rows: pa.Table, tz: str) -> pd.DataFrame:

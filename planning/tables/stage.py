@@ -9,11 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import duckdb
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 
@@ -22,6 +20,7 @@ from planning.tables.check import Cells, Rule, cell_rules, faults, is_flat, stag
 from planning.tables.lines import FAULTS, Broken
 from planning.tables.problems import InputRefused
 from planning.tables.source import BLOCK_VIEW, Piece
+from planning.tables.stretches import in_order
 from planning.tables.times import EARLIEST, between
 
 DUPLICATE = 1 << 61
@@ -31,7 +30,6 @@ _OWN_MISTAKES = (  # what damaged content cannot cause
     duckdb.ParserException,
     duckdb.OutOfMemoryException,
 )
-MOST_STRETCHES = 10_000
 MOST_SHOWN = 200  # characters of a value
 _TYPES = {"int": "DOUBLE", "number": "DOUBLE", "timestamp": "BIGINT", "date": "DATE"}
 
@@ -88,6 +86,7 @@ class Stage:
         )
         self.names: list[str] = []  # of the files read
         self.lost = 0  # lines that could not even be rows
+        self.after = 0  # rows that were placed too late to be known
         self.rows, self.told = f"rows_{table.name}", f"told_{table.name}"
         columns = ", ".join(f"{c.name} {_TYPES.get(c.kind, 'VARCHAR')}" for c in table.columns)
         con.execute(
@@ -189,6 +188,23 @@ class Stage:
         self.con.unregister("broken_lines")
         self.lost += len(broken)
 
+    def set_later_aside(self, as_of: int) -> None:
+        """Count the orders placed at or after `as_of` and forget them, whatever else they hold.
+
+        They are not known yet: none may speak against an earlier row or the table as a whole.
+        """
+        stamp = sum(1 << bit for bit, rule in enumerate(self.rules) if rule.column == "ordered_at")
+        self._do(
+            "CREATE OR REPLACE TEMP TABLE later AS SELECT rowid AS id, file, line "
+            f"FROM {self.rows} WHERE ordered_at >= {as_of} AND faults & {stamp} = 0"
+        )
+        self.after = self._one("SELECT count(*) FROM later")
+        if self.after:
+            same = "t.file = a.file AND t.line = a.line"
+            self._do(f"DELETE FROM {self.told} t USING later a WHERE {same}")
+            self._do(f"DELETE FROM {self.rows} r USING later a WHERE r.rowid = a.id")
+        self._do("DROP TABLE later")
+
     def check_links(self, known: Mapping[str, str]) -> None:
         """Quarantine rows that name what isn't listed; `known`: table -> relation of its keys."""
         for position, link in enumerate(self.table.links):
@@ -252,20 +268,18 @@ class Stage:
         """Rows read so far, broken lines included."""
         return int(self._row(f"SELECT count(*) FROM {self.rows}")[0]) + self.lost
 
-    def counts(self, as_of: int | None) -> Counts:
-        """Count the rows by what became of them; `as_of` in microseconds cuts orders."""
-        later = "false" if as_of is None else f"ordered_at >= {as_of}"
-        rows, duplicates, bad, after = self._row(
+    def counts(self) -> Counts:
+        """Count the rows by what became of them."""
+        rows, duplicates, bad = self._row(
             f"SELECT count(*), count(*) FILTER (faults = {DUPLICATE}), "
-            f"count(*) FILTER (faults NOT IN (0, {DUPLICATE})), "
-            f"count(*) FILTER (faults = 0 AND {later}) FROM {self.rows}"
+            f"count(*) FILTER (faults NOT IN (0, {DUPLICATE})) FROM {self.rows}"
         )
         return Counts(
-            read=rows + self.lost,
-            accepted=rows - duplicates - bad - after,
+            read=rows + self.lost + self.after,
+            accepted=rows - duplicates - bad,
             duplicates=duplicates,
             quarantined=bad + self.lost,
-            after_as_of=after,
+            after_as_of=self.after,
         )
 
     def accepted(self, as_of: int | None, *, placed: bool = False) -> pa.Table:
@@ -274,8 +288,7 @@ class Stage:
         `placed` adds `line`, where each stood in its file.
         """
         columns = ", ".join(_typed(column, as_of) for column in self.table.columns)
-        before = "" if as_of is None else f" AND ordered_at < {as_of}"
-        query = f"SELECT file, line, {columns} FROM {self.rows} WHERE faults = 0{before}"
+        query = f"SELECT file, line, {columns} FROM {self.rows} WHERE faults = 0"
         table = in_order(self.con.sql(query).to_arrow_table())
         if table is None:
             table = self.con.sql(f"{query} ORDER BY file, line").to_arrow_table()
@@ -353,24 +366,6 @@ class Stage:
 
     def _one(self, query: str) -> int:
         return self._row(query)[0]
-
-
-def in_order(table: pa.Table) -> pa.Table | None:
-    """Sort rows by file and line where it takes no more than moving a few stretches of them.
-
-    DuckDB's threads insert a hundred thousand rows at a time, now and then not in turn; moving
-    those stretches costs nothing, sorting ten million rows takes longer than all the rest.
-    """
-    at = table.column("file").to_numpy().astype(np.int64) << 44 | table.column("line").to_numpy()
-    cuts = [0, *(np.flatnonzero(np.diff(at) < 0) + 1).tolist(), len(at)]
-    if len(cuts) == 2:
-        return table
-    if len(cuts) > MOST_STRETCHES:
-        return None
-    stretches = sorted(pairwise(cuts), key=lambda stretch: int(at[stretch[0]]))
-    if (np.diff(np.concatenate([at[start:stop] for start, stop in stretches])) < 0).any():
-        return None
-    return pa.concat_tables([table.slice(start, stop - start) for start, stop in stretches])
 
 
 def quarantined(

@@ -39,6 +39,13 @@ def micros(stamp: datetime) -> int:
     return (delta.days * 86400 + delta.seconds) * 1_000_000 + delta.microseconds
 
 
+def instant(stamp: datetime) -> int:
+    """Whole microseconds from the Unix epoch to an aware stamp."""
+    if stamp.tzinfo is None:
+        raise ValueError(f"as-of {stamp} has no time zone; make it with parse_as_of")
+    return micros(stamp.astimezone(UTC).replace(tzinfo=None))
+
+
 def _offset(zone: ZoneInfo, second: int) -> int:
     delta = datetime.fromtimestamp(second, UTC).astimezone(zone).utcoffset()
     return 0 if delta is None else delta.days * 86400 + delta.seconds

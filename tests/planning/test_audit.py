@@ -122,6 +122,18 @@ def test_a_run_taken_out_with_its_entries_is_missed_by_its_folder(stored):
     assert told == [f"runs/{run_of(stored).name}/manifest.json: the ledger has no such run"]
 
 
+@pytest.mark.parametrize("file", ["peakahead.db", "../book.db"])
+def test_what_was_changed_in_the_ledger_is_told_with_its_file(stored, file):
+    toml = stored / "peakahead.toml"
+    kept = toml.read_text().partition("[store]")[0]
+    toml.write_text(f'{kept}[store]\nurl = "sqlite:///{file}"\n')
+    (stored / "peakahead.db").rename(stored / file)
+    with closing(sqlite3.connect(stored / file)) as db, db:
+        db.execute("update plan_lines set reason = 'else'")
+    (told,) = problems(stored)
+    assert told == f"{file}: the ledger: run {run_of(stored).name} is not as it was written"
+
+
 def test_damage_of_the_database_file_is_told_not_thrown(stored):
     path = stored / "peakahead.db"
     whole = path.read_bytes()

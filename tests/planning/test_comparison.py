@@ -109,6 +109,18 @@ def test_orders_that_cannot_be_replayed_are_counted_in_a_warning(finished, tmp_p
     assert "orders to replay: 1 of 31 rows quarantined" in told.err
 
 
+def test_replay_needs_no_order_before_as_of_but_last_week_does(fresh):
+    fresh.joinpath("orders.csv").unlink()
+    fresh.joinpath("future.parquet").rename(fresh / "orders.parquet")
+    asked = ("replay", "-w", fresh, "--orders", fresh / "orders.parquet", "--as-of", AS_OF)
+    told = call(*asked, "--plan", "none")
+    assert told.code == 0
+    assert set(told.said) == KEYS
+    refused = call(*asked, "--plan", "last-week")
+    assert refused.code == 1
+    assert "lie at or after as-of" in refused.said["error"]
+
+
 def test_cancelled_orders_alone_have_no_minutes(finished, tmp_path):
     product = pd.read_csv(finished.root / "products.csv")["product_id"].iloc[0]
     (tmp_path / "orders.csv").write_text(f"{ORDERS}A,{product},2026-03-30T08:00,1,cancelled\n")

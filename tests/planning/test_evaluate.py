@@ -53,14 +53,14 @@ def found(sample):
 def test_foresight_wins_all_that_is_reachable_and_buying_on_demand_nothing(found):
     table = found.policies().set_index("policy")
     assert list(table.index) == list(POLICIES)
-    assert table.loc["none", "share_of_reachable"] == 0
+    assert table.loc["reactive", "share_of_reachable"] == 0
     assert table.loc["foresight", "share_of_reachable"] == 1
     minutes = table["mean_minutes"]
-    assert minutes["foresight"] < minutes["none"]
-    assert minutes["plan"] < minutes["none"]
-    won = (minutes["none"] - minutes["plan"]) / (minutes["none"] - minutes["foresight"])
+    assert minutes["foresight"] < minutes["reactive"]
+    assert minutes["plan"] < minutes["reactive"]
+    won = (minutes["reactive"] - minutes["plan"]) / (minutes["reactive"] - minutes["foresight"])
     assert table.loc["plan", "share_of_reachable"] == pytest.approx(won)
-    assert table.loc["none", ["lines", "prealloc_spend", "lost_value"]].tolist() == [0, 0, 0]
+    assert table.loc["reactive", ["lines", "prealloc_spend", "lost_value"]].tolist() == [0, 0, 0]
 
 
 def test_every_policy_serves_every_order_of_the_days_and_groups_add_up(found):
@@ -142,7 +142,7 @@ def test_days_without_orders_are_told(fresh):
 
 
 def test_where_nothing_is_reachable_there_is_no_share(found):
-    idle = replace(found, served=dict.fromkeys(POLICIES, found.served["none"]))
+    idle = replace(found, served=dict.fromkeys(POLICIES, found.served["reactive"]))
     said = standings.as_json(idle)
     assert {row["share_of_reachable"] for row in said["policies"].values()} == {None}
     assert "–" in standings.words(idle, 5)
@@ -151,7 +151,7 @@ def test_where_nothing_is_reachable_there_is_no_share(found):
 
 
 def test_a_share_of_next_to_nothing_is_not_told(found):
-    none = found.served["none"]
+    none = found.served["reactive"]
     hardly = replace(none, minutes=none.minutes * 0.97)
     calm = replace(found, served=dict.fromkeys(POLICIES, none) | {"foresight": hardly})
     assert calm.policies()["share_of_reachable"].isna().all()
@@ -238,9 +238,11 @@ def test_the_command_tells_words_json_and_files(sample, tmp_path):
     assert said["starts_at"] == "2026-03-29T00:00:00+08:00"
     assert list(said["policies"]) == list(POLICIES)
     mean = {name: figures["mean_minutes"] for name, figures in said["policies"].items()}
-    least = evaluate.LEAST_REACHABLE * mean["none"]  # money kept for later days spares little yet
-    reachable = mean["none"] - mean["foresight"] > least
-    assert said["policies"]["none"]["share_of_reachable"] == (0 if reachable else None)
+    least = (
+        evaluate.LEAST_REACHABLE * mean["reactive"]
+    )  # money kept for later days spares little yet
+    reachable = mean["reactive"] - mean["foresight"] > least
+    assert said["policies"]["reactive"]["share_of_reachable"] == (0 if reachable else None)
     assert {row["segment"] for row in said["by_segment"]} <= {
         "individual",
         "distributor",

@@ -179,10 +179,10 @@ def test_no_policy_asks_again_where_a_supplier_has_no_more(policy):
     seen = faced(market, LIMITS, evening, truth=evening[0])
     closed = Closed(np.array([0, 0]), AS_OF + HOUR * np.array([10.0, -5.0]))
     plan, after = POLICIES[policy](seen), replace(seen, limits=replace(LIMITS, closed=closed))
-    assert (AS_OF + 10 * HOUR in plan.available_from) == (policy != "none")
+    assert (AS_OF + 10 * HOUR in plan.available_from) == (policy != "reactive")
     rest = POLICIES[policy](after)
     assert AS_OF + 10 * HOUR not in rest.available_from
-    assert (AS_OF + 11 * HOUR in rest.available_from) == (policy != "none")
+    assert (AS_OF + 11 * HOUR in rest.available_from) == (policy != "reactive")
 
 
 def test_codes_on_order_count_for_their_day():

@@ -62,6 +62,27 @@ def test_ds_comes_back_as_it_came_and_continues(tmp_path, kind, ending):
     assert sum(answer.said["models"].values()) == 2
 
 
+@pytest.mark.parametrize(
+    ("kind", "dtype", "wanted"),
+    [
+        ("naive", "datetime64[ns]", "datetime64[ns]"),
+        ("naive", "datetime64[ms]", "datetime64[ms]"),
+        ("aware", "datetime64[ns, Asia/Shanghai]", "datetime64[ns, Asia/Shanghai]"),
+        ("integer", "int32", "int32"),
+        ("integer", "uint8", "int64"),  # 16 to 255 fit, and what follows doesn't
+    ],
+)
+def test_ds_comes_back_in_its_type(tmp_path, kind, dtype, wanted):
+    ds = STAMPS[kind] + 11 if dtype == "uint8" else STAMPS[kind]
+    history = frame_of(ds)
+    path = put(history.assign(ds=history["ds"].astype(dtype)), tmp_path / "in.parquet")
+    freq = ("--freq", "1", "--season", "24") if kind == "integer" else ()
+    assert ahead(path, tmp_path / "out.parquet", *freq).code == 0
+    out = pd.read_parquet(tmp_path / "out.parquet")
+    assert str(out["ds"].dtype) == wanted
+    assert out["ds"].tolist() == list(ds[N:]) * 2
+
+
 def test_csv_and_parquet_say_the_same(tmp_path):
     path = put(frame_of(STAMPS["aware"]), tmp_path / "in.parquet")
     for name in ("out.csv", "out.parquet"):

@@ -10,6 +10,7 @@ import zlib
 import pytest
 
 from planning.tables import InputRefused
+from tests.planning.tables.conftest import HEADER, SOUND_ORDERS
 
 GOOD = "2026-05-01T09:00:00"
 
@@ -134,8 +135,38 @@ def test_46_orders_from_as_of_on_are_counted_and_unknown(desk):
     )
     inputs = desk.read(as_of="2026-06-01")
     counts = inputs.counts["orders"]
-    assert (counts.after_as_of, counts.quarantined, counts.duplicates) == (2, 1, 1)
+    assert (counts.after_as_of, counts.quarantined, counts.duplicates) == (4, 0, 0)
     assert inputs.orders.column("order_id").to_pylist()[-1] == "A"
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "A,P9,2026-06-01,1,delivered",
+        "A,P1,2026-06-01,-1,delivered",
+        "A,P1,2026-06-01,1,shipped",
+        f"{SOUND_ORDERS[0].split(',')[0]},P1,2026-06-01,9,delivered",
+    ],
+)
+def test_46_later_orders_speak_against_nothing_whatever_they_hold(desk, row):
+    desk.put("orders.csv", "\n".join([HEADER, *[row] * 20, *SOUND_ORDERS]) + "\n")
+    inputs = desk.read(as_of="2026-06-01")
+    assert inputs.counts["orders"].after_as_of == 20
+    assert inputs.counts["orders"].accepted == len(SOUND_ORDERS)
+    assert inputs.quarantine["orders"].empty
+    assert not [note for note in inputs.notes if "orders" in note]
+
+
+def test_46_later_orders_do_not_dilute_the_share_of_bad_ones(desk):
+    bad = [f"X{n},P1,{GOOD},-1,delivered" for n in range(len(SOUND_ORDERS))]
+    desk.orders(*bad, *(f"Y{n},P1,2026-06-01,1,delivered" for n in range(100 * len(bad))))
+    with pytest.raises(InputRefused, match=f"{len(bad)} of {2 * len(bad)} rows"):
+        desk.read(as_of="2026-06-01")
+
+
+def test_a_later_stamp_that_is_none_is_quarantined(desk):
+    desk.orders("A,P1,2999-01-01,1,delivered")
+    assert desk.read(as_of="2026-06-01").counts["orders"].quarantined == 1
 
 
 def test_what_became_of_an_order_after_as_of_is_unknown(desk):

@@ -21,7 +21,7 @@ from planning.tables import InputRefused, fingerprint, read_orders, read_plan, s
 from planning.tables.files import Text
 from planning.tables.lines import blocks, header
 from planning.tables.source import masked
-from planning.tables.stage import in_order
+from planning.tables.stretches import in_order
 
 ROWS = 6
 NAIVE = [datetime(2026, 5, 1, 8, minute, 0, 250_000) for minute in range(ROWS)]
