@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from planning import ledger, store
+from planning.connection import file_of
 from planning.ownership import open_book
 from planning.workspace import Workspace
 
@@ -66,10 +67,9 @@ def _ledger(workspace: Workspace) -> tuple[Entries | None, list[str]]:
 
 def _ledger_file(workspace: Workspace) -> str | None:
     """The file that the ledger is, seen from the workspace; None: it is no file."""
-    url = workspace.store_url
-    if url.get_backend_name() != "sqlite" or not url.database:
+    path = file_of(workspace.store_url)
+    if path is None:
         return None
-    path = Path(url.database)
     inside = path.is_relative_to(workspace.root)
     return (path.relative_to(workspace.root) if inside else path).as_posix()
 

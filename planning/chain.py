@@ -25,13 +25,18 @@ def append(connection: sa.Connection, kind: str, key: str) -> None:
     """Add an entry for the record that this transaction has written."""
     if connection.dialect.name == "postgresql":  # SQLite has one writer at a time as it is
         connection.execute(sa.text(f"LOCK TABLE {links.name} IN EXCLUSIVE MODE"))
-    last = connection.execute(sa.select(links).order_by(links.c.number.desc()).limit(1)).first()
-    number, before = (1, "") if last is None else (last.number + 1, last.link)
-    content = _content(connection, kind, key)
+    last, before = head(connection)
+    number, content = last + 1, _content(connection, kind, key)
     entry = {"number": number, "kind": kind, "key": key, "content": content}
     connection.execute(
         sa.insert(links), [entry | {"link": _link(before, number, kind, key, content)}]
     )
+
+
+def head(connection: sa.Connection) -> tuple[int, str]:
+    """Number and link of the last entry."""
+    last = connection.execute(sa.select(links).order_by(links.c.number.desc()).limit(1)).first()
+    return (0, "") if last is None else (last.number, last.link)
 
 
 def broken(connection: sa.Connection) -> list[str]:

@@ -11,6 +11,7 @@ from urllib.parse import quote
 import sqlalchemy as sa
 
 from planning.records import about, metadata, runs
+from planning.seal import log_of
 
 NOWHERE = sa.make_url("sqlite://")  # a ledger in memory
 TIMEOUT_SECONDS = 30  # no statement may hold up the nightly job for longer
@@ -20,6 +21,13 @@ DAMAGED = ("file is not a database", "malformed")  # SQLite's words
 
 class StoreUnavailable(RuntimeError):
     """The store can't be reached or refuses; the message says which and what to do."""
+
+
+def file_of(url: sa.URL) -> Path | None:
+    """The file that a ledger is; None: it is none."""
+    if url.get_backend_name() != "sqlite" or url.database in (None, "", ":memory:"):
+        return None
+    return Path(str(url.database))
 
 
 def engine_of(url: sa.URL, *, write: bool) -> sa.Engine:
@@ -82,18 +90,12 @@ def _reader(path: Path) -> Callable[[], sqlite3.Connection]:
             connection.close()
             if not error.sqlite_errorname.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN")):
                 raise
-            if _log_of(path):  # what it holds would not be seen
+            if log_of(path):  # what it holds would not be seen
                 raise
             connection = opened(f"{address}&immutable=1")
         return connection
 
     return reader
-
-
-def _log_of(path: Path) -> int:
-    """Bytes that a writer has left in the log beside the file."""
-    log = Path(f"{path}-wal")
-    return log.stat().st_size if log.exists() else 0
 
 
 def with_tables(engine: sa.Engine, *, write: bool) -> sa.Engine:

@@ -51,14 +51,15 @@ def enter_unknown(book: ledger.Ledger, runs: Path, now: pd.Timestamp) -> list[st
         written = (folder / "manifest.json").stat().st_mtime
         finished = pd.Timestamp(written, unit="s", tz="UTC").floor("s")
         enter(book, folder, min(finished, now))
-    return [*_told_entered(whole), *_told_changed([each for each in unknown if each not in whole])]
+    changed = [each for each in unknown if each not in whole]
+    return [*(_told_entered(whole) or _told_lost(book)), *_told_changed(changed)]
 
 
 def missing(book: ledger.Ledger, runs: Path) -> list[str]:
     """What `enter_unknown` would have to tell, nothing written."""
     found = _unknown(book, runs)
     if not found:
-        return []
+        return _told_lost(book)
     return [
         f"the ledger does not know all runs in runs/ ({_listed(found)}), nor answers to them: "
         "`peakahead run` enters them, then run `peakahead ack` again for the files of answers"
@@ -77,6 +78,11 @@ def _is_run(folder: Path) -> bool:
         return bool(read_json(folder / "manifest.json").get("run_id") == folder.name)
     except (ValueError, AttributeError):
         return True  # one whose manifest was changed
+
+
+def _told_lost(book: ledger.Ledger) -> list[str]:
+    lost = book.lost()
+    return [] if lost is None else [lost]
 
 
 def _told_entered(folders: list[Path]) -> list[str]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import sqlalchemy as sa
 
-from planning import chain, connection
+from planning import chain, connection, seal
 from planning.records import about, acks, answers, plan_lines, requests, runs
 from planning.requests import ANSWERED, request_id
 from planning.workspace import masked
@@ -75,20 +76,29 @@ def open_ledger(url: str | sa.URL, *, write: bool = False) -> Iterator[Ledger]:
         raise StoreUnavailable(
             f"{shown} needs the driver {error.name!r}: pip install 'peakahead[postgres]'"
         ) from error
+    file, head = connection.file_of(url), None
     try:
-        engine = connection.with_tables(engine, write=write)
-        yield Ledger(engine)
+        sealed = seal.read(file)
+        if write:
+            seal.lift(file)
+        book = Ledger(connection.with_tables(engine, write=write), file, sealed)
+        yield book
+        head = book.head() if write else None
     except sa.exc.DBAPIError as error:
         raise StoreUnavailable(connection.told(url, shown, error)) from error
     finally:
         engine.dispose()
+    if head is not None:
+        seal.put(file, head)
 
 
 class Ledger:
     """What ran, and what it planned; every write is one transaction."""
 
-    def __init__(self, engine: sa.Engine) -> None:
-        self._engine = engine
+    def __init__(
+        self, engine: sa.Engine, file: Path | None = None, sealed: seal.Seal | None = None
+    ) -> None:
+        self._engine, self._file, self._sealed = engine, file, sealed
 
     def find(self, run_id: str) -> Run | None:
         """The run of that id, if it is recorded."""
@@ -230,10 +240,20 @@ class Ledger:
         with self._engine.connect() as opened:
             return list(opened.execute(waiting).scalars())
 
+    def head(self) -> seal.Head:
+        """Where the chain of what was written ends."""
+        with self._engine.connect() as opened:
+            return chain.head(opened)
+
+    def lost(self) -> str | None:
+        """What to know where entries are missing that the ledger had when it was last written."""
+        return seal.lost(self._sealed, self.head())
+
     def broken(self) -> list[str]:
         """What was changed since it was written, in words; nothing = all is as it was."""
         with self._engine.connect() as opened:
-            return chain.broken(opened)
+            told, head = chain.broken(opened), chain.head(opened)
+        return told or seal.broken(self._file, head)
 
     def answered(self, as_of: pd.Timestamp) -> pd.DataFrame:
         """Lines that suppliers have answered by `as_of`, each by its latest answer; stamps as text.

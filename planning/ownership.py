@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from planning import ledger, store
+from planning.connection import file_of
 from planning.workspace import ConfigError, Workspace, masked
 
 FILE = ".peakahead.id"
@@ -72,10 +73,8 @@ def _adopts(workspace: Workspace, book: ledger.Ledger) -> bool:
 
 
 def _lies_within(workspace: Workspace) -> bool:
-    url = workspace.store_url
-    if url.get_backend_name() != "sqlite" or not url.database:
-        return False
-    return Path(url.database).resolve().is_relative_to(workspace.root.resolve())
+    file = file_of(workspace.store_url)
+    return file is not None and file.resolve().is_relative_to(workspace.root.resolve())
 
 
 def _refusal(workspace: Workspace, owner: str | None) -> ConfigError:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from planning import store
+from planning import entries, store
 from planning.cli import REFUSED
 from planning.ledger import open_ledger
 from tests.planning.test_acks import confirmed, sent
@@ -88,6 +88,50 @@ def test_files_that_come_and_go_are_named(stored):
     assert problems(stored) == [f"runs/{folder.name}: the ledger has this run, its folder is gone"]
 
 
+def test_one_flipped_bit_anywhere_in_the_ledger_is_named(stored):
+    path = stored / "peakahead.db"
+    whole = path.read_bytes()
+    unused = next(
+        at for at in range(len(whole) // 2, len(whole)) if not any(whole[at - 8 : at + 8])
+    )
+    for place in [8 * unused, *range(0, 8 * len(whole), len(whole) // 2 + 1)]:
+        flip(path, place)
+        assert all(line.startswith("peakahead.db: ") for line in problems(stored))
+        assert problems(stored)
+        path.write_bytes(whole)
+    assert problems(stored) == []
+
+
+def test_one_flipped_bit_in_the_seal_is_named(stored):
+    path = stored / ".peakahead.db.seal"
+    whole = path.read_bytes()
+    for place in range(3, 8 * len(whole.rstrip()), 131):
+        flip(path, place)
+        assert problems(stored) == [f"peakahead.db: its seal {path.name} is not as it was written"]
+        path.write_bytes(whole)
+
+
+def test_an_older_ledger_put_back_is_told_of(stored, tmp_path):
+    older = (stored / "peakahead.db").read_bytes()
+    path = confirmed(sent(stored), tmp_path / "again.csv")
+    path.write_bytes(path.read_bytes() + b"\nthe same again\n")
+    assert call("ack", "-w", stored, path).code == 0
+    (stored / "peakahead.db").write_bytes(older)
+    (told,) = problems(stored)
+    assert "holds 2 of the 3 entries that it had: an older copy was put back" in told
+    with open_ledger(f"sqlite:///{stored}/peakahead.db") as book:
+        assert entries.missing(book, stored / "runs") == [told.removeprefix("peakahead.db: ")]
+
+
+def test_a_writer_that_died_leaves_no_seal_and_nothing_to_tell(stored):
+    (stored / ".peakahead.db.seal").unlink()
+    assert problems(stored) == []
+    with open_ledger(f"sqlite:///{stored}/peakahead.db", write=True):
+        pass
+    assert (stored / ".peakahead.db.seal").is_file()
+    assert problems(stored) == []
+
+
 @pytest.mark.parametrize(
     ("statement", "told"),
     [
@@ -118,8 +162,9 @@ def test_a_changed_record_is_named(stored, statement, told):
 def test_a_run_taken_out_with_its_entries_is_missed_by_its_folder(stored):
     sql(stored, "delete from chain", "delete from plan_lines", "delete from requests")
     sql(stored, "delete from answers", "delete from acks", "delete from runs")
-    told = problems(stored)
-    assert told == [f"runs/{run_of(stored).name}/manifest.json: the ledger has no such run"]
+    emptied, missed = problems(stored)
+    assert "holds 0 of the 2 entries that it had" in emptied
+    assert missed == f"runs/{run_of(stored).name}/manifest.json: the ledger has no such run"
 
 
 @pytest.mark.parametrize("file", ["peakahead.db", "../book.db"])
