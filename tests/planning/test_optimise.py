@@ -284,7 +284,7 @@ def test_the_bound_lies_below_what_any_plan_costs(data):
     # enough replays of the same orders for the service times to average out
     cost = np.mean(
         [
-            one.spend + AIMS.delay_cost * one.delay()
+            one.cost + AIMS.delay_cost * one.delay()
             for one in (expect(market, futures, plan, within, AIMS, seed) for seed in range(20))
         ]
     )
@@ -427,6 +427,32 @@ def test_each_line_says_why():
     assert "covers Mon 10:00–11:00 peak, 100% likely above s0's spot capacity" in " ".join(
         solution.reasons
     )
+
+
+@pytest.mark.parametrize("jammed", [0, 200])
+def test_orders_after_the_last_licence_are_served_from_units_bought_before(jammed):
+    """At no more than their last seller would ask; and they don't keep a jam from being relieved.
+
+    Twelve orders that come when nobody may sell any more, at 10.5 a unit before and 10 ahead.
+    """
+    market = a_market(qualified_until=np.array([AS_OF + 6 * HOUR]))
+    came = some_orders(np.append(np.linspace(240, 300, jammed), np.arange(600, 1320, 60)))
+    found = solve(market, [came] * 2, limits(), AIMS, seed=0)
+    assert found.reactive.on_time_share < 0.4
+    assert found.predicted.on_time_share > 0.9
+    assert found.reactive.missed == pytest.approx(12 * 10.5)
+    assert found.predicted.missed == 0
+    assert found.predicted.spend <= found.reactive.spend + 12 * 10.5
+    told = any("that nobody may serve on spot then" in reason for reason in found.reasons)
+    assert told == (not jammed)  # one line serves the jam and them
+
+
+def test_orders_are_missed_where_units_would_cost_more_than_their_last_seller_asked():
+    dear = a_market(qualified_until=np.array([AS_OF + 6 * HOUR]), unit_cost=np.array([11.0]))
+    found = solve(dear, [some_orders(np.arange(600, 1320, 60))], limits(), AIMS, seed=0)
+    assert not len(found.plan)
+    assert found.objective == pytest.approx(12 * (10.5 + 0.05 * 3))
+    assert found.bound == pytest.approx(found.objective)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
