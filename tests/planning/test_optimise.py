@@ -478,6 +478,13 @@ def test_what_orders_spare_is_what_removing_them_saves(channels):
     assert outcome.spared.sum() == pytest.approx(sum(saved), rel=0.1)
 
 
+def test_no_minute_is_worth_more_than_a_tenth_of_an_order():
+    """Dearer ones were seen to buy what the sampled futures need and later orders don't."""
+    found = solve(a_market(), [jam(n) for n in range(4)], limits(2000), AIMS, seed=0)
+    assert found.reactive.on_time_share < AIMS.target_share
+    assert AIMS.delay_cost < found.growth.minute_price <= 0.1 * found.reactive.spend / 400
+
+
 def test_a_line_larger_than_a_slice_of_the_money_is_bought():
     market = a_market(channels=np.array([3]), min_order_qty=np.array([50]))
     plan = solve(market, [jam()], limits(600), AIMS, seed=0).plan  # the line costs 500
