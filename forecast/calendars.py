@@ -11,6 +11,7 @@ import pandas as pd
 
 from forecast.almanac import WORKDAY_LIKE, days_on, no_days
 from forecast.almanac import Days as Days
+from forecast.customs import by_weekday
 from forecast.demand import Array, Panel
 
 _SEASONS = (24, 48, 96, 7, 12, 4, 52)  # looked for in an index of whole numbers, in buckets
@@ -29,7 +30,7 @@ class Clock:
     week: int  # days in a week; 1 when the short season is the only one
     slot: Array  # int [L] position in the day, 0 … day − 1
     date: Array  # int [L] number of the day, from 0
-    weekday: Array  # int [L] 0 … week − 1; holidays count as Sunday, make-up workdays as Wednesday
+    weekday: Array  # int [L] 0 … week − 1; of holidays and make-up workdays see `customs`
     hours: float  # length of a bucket; NaN when the index is no time
     table: Array  # int [dates, day] bucket at a date and slot, −1 = the local clock skipped it
 
@@ -98,7 +99,7 @@ def clock_of(panel: Panel, horizon: int, *, season: int | None, days: Days | Non
     if isinstance(ds, pd.DatetimeIndex) and panel.width is not None:
         hours = panel.width / pd.Timedelta("1h")
         if follows_days(panel, season):
-            return _wall_clock(ds, round(24 / hours), hours, days)
+            return _wall_clock(ds, round(24 / hours), hours, days, panel.y)
         season = season or _longer_season(panel.freq, hours)
     season = season or _season_of(panel.y)
     position = np.arange(length) + (-len(panel.ds)) % season
@@ -132,14 +133,16 @@ def follows_days(panel: Panel, season: int | None) -> bool:
     return day is not None and day > 1 and (season or panel.season) in (None, day, 7 * day)
 
 
-def _wall_clock(ds: pd.DatetimeIndex, day: int, hours: float, days: Days | None) -> Clock:
+def _wall_clock(ds: pd.DatetimeIndex, day: int, hours: float, days: Days | None, y: Array) -> Clock:
     minute = np.asarray(ds.hour * 60 + ds.minute)
     slot = minute // int(hours * 60)
     date = _dates(ds)
     weekday = np.asarray(ds.day_of_week)
     if days is not None:
         kind = days.holiday[date]
-        weekday = np.where(kind > 0, days.rest, np.where(kind < 0, WORKDAY_LIKE, weekday))
+        like = np.where(kind > 0, days.rest, np.where(kind < 0, WORKDAY_LIKE, weekday))
+        if not by_weekday(y, date, day, weekday, like):
+            weekday = like
     return Clock(
         day=day,
         week=7,

@@ -22,7 +22,7 @@ from planning.pricing import THREADS
 from planning.problem import Array, Market, hour_of
 from planning.rules import Limits
 from planning.simulate import Future
-from planning.spot import READY_SECONDS
+from planning.spot import READY_SECONDS, last_sellers
 
 RUNGS = 256  # of a ladder: more units share rungs
 
@@ -37,6 +37,7 @@ class Terms(NamedTuple):
     price: Array  # [O] lowest price of a unit ahead
     spot_price: Array  # [O]
     spot_minutes: Array  # [O]
+    last: Array  # [N] offer at which orders that nobody may serve are valued; below 0 = none
 
 
 class Spots(NamedTuple):
@@ -65,6 +66,7 @@ def _terms(market: Market, limits: Limits) -> Terms:
         price=market.lowest_cost,
         spot_price=market.spot_unit_cost,
         spot_minutes=market.spot_minutes,
+        last=last_sellers(market),
     )
 
 
@@ -74,8 +76,8 @@ def _savings(
 ) -> tuple[float, Array]:
     """Least money for all orders on spot, and what a unit ahead saves of it for each order [M].
 
-    Delay included; orders that nobody can serve on spot cost nothing. `delay` [M] is money a
-    minute. `spots` is drawn up.
+    Delay included; orders that nobody can serve on spot cost what their last seller would ask.
+    `delay` [M] is money a minute. `spots` is drawn up.
     """
     total, rate = 0.0, np.zeros(len(at))
     for order in range(len(at)):
@@ -88,6 +90,9 @@ def _savings(
                 spot = min(spot, cost)
             if at[order] >= terms.since[offer]:
                 ahead = min(ahead, units * terms.price[offer])
+        last = terms.last[p]
+        if spot == np.inf and last >= 0:
+            spot = units * terms.spot_price[last] + delay[order] * terms.spot_minutes[last]
         if spot < np.inf:
             total += spot
             rate[order] = max((spot - ahead - delay[order] * READY_SECONDS / 60) / units, 0.0)

@@ -155,8 +155,8 @@ def lapsing(sellers: Market, since: pd.Timestamp, until: pd.Timestamp) -> list[s
     first = instant(float(last[gone].min()), sellers.tz)
     return [
         f"from {first.isoformat()} on no supplier that offers them holds a licence for "
-        f"{int(gone.sum())} products: their orders can't be served on spot, and the plan buys "
-        "nothing ahead for that time; renew licences in the suppliers table"
+        f"{int(gone.sum())} products: their orders can only be served from units that are "
+        "ready then; renew licences in the suppliers table"
     ]
 
 

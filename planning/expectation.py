@@ -15,6 +15,7 @@ from planning.problem import SEGMENTS, Array, Market, Plan, hour_of, stream
 from planning.replay import Served, replay
 from planning.rules import Limits
 from planning.simulate import Future, tail_weights
+from planning.spot import UNSERVED, last_sellers
 
 KPIS = ("mean_minutes", "on_time_share", "spend", "prealloc_value", "lost_value")
 REPLAYS = 2  # number of this purpose among the seed's
@@ -51,11 +52,17 @@ class Expectation:
     mean_minutes: float  # NaN = no order is served
     on_time_share: float
     spend: float
+    missed: float  # what orders that nobody served would have cost on spot (`last_sellers`)
     prealloc_value: float
     lost_value: float
-    delays: Array  # [K] weighted minutes of all orders of each future
+    delays: Array  # [K] weighted minutes of all orders of each future, the missed too
     on_time: Array  # [K] share of each future's orders
     by_hour: Array  # [T] mean minutes of the orders of each clock hour; NaN = no order
+
+    @property
+    def cost(self) -> float:
+        """Spend, and what the orders that nobody served would have cost: comparable of plans."""
+        return self.spend + self.missed
 
     def delay(self, worst_share: float = 1.0) -> float:
         """Weighted minutes of all orders, in the mean over the worst share of the futures."""
@@ -67,6 +74,25 @@ class Expectation:
         return {name: None if np.isnan(value) else value for name, value in figures.items()}
 
 
+class Missed(NamedTuple):
+    """Orders of one future that nobody served, valued at the product's last seller."""
+
+    money: float
+    minutes: float  # weighted
+
+    @classmethod
+    def of(cls, market: Market, run: Served, future: Future) -> Missed:
+        """Add up; an order that nobody could ever sell counts nothing."""
+        missed = np.flatnonzero(run.source == UNSERVED)
+        if not len(missed):
+            return cls(0.0, 0.0)
+        seller = last_sellers(market)[run.orders.product[missed]]
+        missed, seller = missed[seller >= 0], seller[seller >= 0]
+        minutes = market.spot_minutes[seller] * future.weight[missed]
+        money = market.spot_unit_cost[seller] * run.orders.quantity[missed]
+        return cls(float(money.sum()), float(minutes.sum()))
+
+
 class Tally(NamedTuple):
     """One future replayed: sums over its orders."""
 
@@ -76,12 +102,15 @@ class Tally(NamedTuple):
     on_time: int
     delay: float  # weighted minutes
     spend: float
+    missed: float
     lost: float
     hour_minutes: Array  # [T] by clock hour of the order
     hour_served: Array  # [T]
 
     @classmethod
-    def of(cls, run: Served, future: Future, target_minutes: float, starts: Array) -> Tally:
+    def of(
+        cls, run: Served, future: Future, target_minutes: float, starts: Array, missed: Missed
+    ) -> Tally:
         """Add up."""
         known = np.isfinite(run.minutes)
         minutes = run.minutes[known]
@@ -91,8 +120,9 @@ class Tally(NamedTuple):
             served=len(minutes),
             minutes=float(minutes.sum()),
             on_time=int((minutes <= target_minutes).sum()),
-            delay=float((minutes * future.weight[known]).sum()),
+            delay=float((minutes * future.weight[known]).sum()) + missed.minutes,
             spend=run.prealloc_spend + run.spot_spend,
+            missed=missed.money,
             lost=run.lost_value,
             hour_minutes=np.bincount(hour, minutes, minlength=len(starts)),
             hour_served=np.bincount(hour, minlength=len(starts)),
@@ -115,7 +145,8 @@ def expect(
             target_minutes=aims.target_minutes,
             rng=stream(seed, REPLAYS, number),
         )
-        return Tally.of(run, futures[number], aims.target_minutes, starts)
+        missed = Missed.of(market, run, futures[number])
+        return Tally.of(run, futures[number], aims.target_minutes, starts, missed)
 
     with ThreadPoolExecutor(THREADS) as pool:
         runs = list(pool.map(serve, range(len(futures))))
@@ -126,6 +157,7 @@ def expect(
         mean_minutes=sum(run.minutes for run in runs) / served if served else np.nan,
         on_time_share=sum(run.on_time for run in runs) / orders if orders else 1.0,
         spend=float(np.mean([run.spend for run in runs])),
+        missed=float(np.mean([run.missed for run in runs])),
         prealloc_value=float((plan.units * plan.unit_cost).sum()),
         lost_value=float(np.mean([run.lost for run in runs])),
         delays=np.array([run.delay for run in runs]),

@@ -34,7 +34,7 @@ SHARE_TRIES = 6  # growths before what is above its supplier's share is taken ba
 SHARE_ROOM = 1.25  # of the money of one growth that shares are taken of in the next
 SAMPLE = 200  # products that tell the first round what to expect
 FLOOR_SHARE = 0.5  # of the last round's marginal return: blocks below it are not even priced
-URGENCIES = (1.0, 0.1, 0.01)  # price of a minute, in mean order values, while the target is missed
+URGENCIES = (0.1, 0.03, 0.01)  # price of a minute, in mean order values, while the target is missed
 CALMER = (1.0, 0.25, 0.0625, 0.0)  # of the delay cost: prices tried where none above may be paid
 JUDGED_ORDERS = 2_500_000  # of the futures that tell what to keep, and why
 CHANCES = 1  # number of this purpose among the seed's
@@ -309,7 +309,8 @@ def solve(
     """The plan for sampled streams of orders (or, with the true stream, perfect foresight).
 
     While the target share is missed, minutes go before money, as far as the expected spend stays
-    at or below that of buying everything on demand; then a minute is worth its delay cost.
+    at or below that of buying everything on demand; then a minute is worth its delay cost. An order
+    that nobody may serve on spot is worth what its last seller would ask (`spot.last_sellers`).
 
     Parameters
     ----------
@@ -348,7 +349,7 @@ def solve(
         )
         plan = allocation.plan()
         predicted = expect(market, futures, plan, limits, aims, seed)
-        if predicted.spend <= before.spend:
+        if predicted.cost <= before.cost:
             break
     else:  # nothing that relieves the jam is worth its money
         allocation = _start(market, limits, 0.0, previous, freeze)
@@ -359,7 +360,7 @@ def solve(
         starts=allocation.starts,
         reasons=reasons(judge, plan, allocation.starts),
         status=_status(predicted, limits, aims),
-        objective=predicted.spend
+        objective=predicted.cost
         + aims.delay_cost * predicted.delay(worst)
         + money_cost * predicted.prealloc_value,
         bound=cost_bound(market, futures, limits, aims.delay_cost),

@@ -94,7 +94,7 @@ def costs_of(allocation: Allocation, simulator: Simulator, minute_price: float) 
     running = np.append(0.0, np.cumsum(value))
     orders = running[unserved.bounds[:, -1]] - running[unserved.bounds[:, 0]]
     spot = [
-        float((simulator.spot_price[outcome.source] * future.orders.quantity).sum())
+        float((simulator.spot_price[outcome.valued] * future.orders.quantity).sum())
         for outcome, future in zip(outcomes, simulator.futures, strict=True)
     ]
     products = len(market.product_ids)

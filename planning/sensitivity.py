@@ -371,7 +371,7 @@ def _advice(
             frontier,
             capital=given.limits.working_capital,
             target_share=aims.target_share,
-            most_spend=solution.before.spend,
+            most_spend=solution.before.cost - solution.predicted.missed,
         ),
         *jam_advice(late, market.supplier_ids, prices),
     ]

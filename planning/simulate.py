@@ -11,7 +11,7 @@ import numpy as np
 from planning.pricing import THREADS, Unserved, waiting_behind
 from planning.problem import Array, Market, Orders, Plan
 from planning.replay import Lots, fill_share
-from planning.spot import SpotMarket, service_noise
+from planning.spot import UNSERVED, SpotMarket, last_sellers, service_noise
 
 EXTREME = 2.0  # a future with more delay than this many times the median is damped to it
 WHOLE_ORDERS = 6_000_000  # of futures that a round of growth looks at all together
@@ -87,6 +87,7 @@ class Outcome:
     minutes: Array  # [M] until delivery, NaN = unserved
     wait: Array  # [M] minutes of it in a queue
     source: Array  # [M] row of the spot offer, FROM_READY or UNSERVED
+    valued: Array  # [M] the same; of an order that nobody serves the offer that is valued instead
     spared: Array  # [M] weighted minutes that relieving the order would spare
     arrived: Array  # [L] units of each line, committed ones last
     unused: Array  # [L] of them left over
@@ -105,8 +106,10 @@ class Simulator:
         self.market, self.futures, self.committed = market, futures, committed
         self.worst_share = worst_share  # of the futures, whose waiting counts
         self.spot = SpotMarket(market)
-        # of a unit, by source: FROM_READY and UNSERVED, the last two, cost nothing
+        self.last_seller = last_sellers(market)
+        # by source: FROM_READY and UNSERVED, the last two, cost nothing and take no time
         self.spot_price = np.append(market.spot_unit_cost, [0.0, 0.0])
+        self.spot_minutes = np.append(market.spot_minutes, [0.0, 0.0])
         self.order, self.bounds = self._by_product()
         self.at = np.concatenate([future.orders.at for future in futures])[self.order]
         quantity = np.concatenate([future.orders.quantity for future in futures])
@@ -124,7 +127,13 @@ class Simulator:
 
     def _delays(self, outcomes: Sequence[Outcome]) -> Array:
         both = zip(outcomes, self.futures, strict=True)
-        return np.array([np.nansum(outcome.minutes * future.weight) for outcome, future in both])
+        return np.array(
+            [
+                np.nansum(outcome.minutes * future.weight)
+                + outcome.spared[outcome.source == UNSERVED].sum()
+                for outcome, future in both
+            ]
+        )
 
     def _emphasis(self, outcomes: Sequence[Outcome]) -> Array:
         """[K] what the minutes of each future count."""
@@ -176,6 +185,7 @@ class Simulator:
         spared = waiting_behind(
             wait, source, market.offer_supplier, minutes - wait, future.weight, market.channels
         )
+        valued = self._value_missed(source, spared, future)
         bought = lots.line >= 0
         unused = np.zeros(len(plan))
         unused[lots.line[bought]] = left[bought]
@@ -183,14 +193,28 @@ class Simulator:
             minutes=minutes,
             wait=wait,
             source=source,
+            valued=valued,
             spared=spared,
             arrived=arrived,
             unused=unused,
         )
 
+    def _value_missed(self, source: Array, spared: Array, future: Future) -> Array:
+        """`Outcome.valued` [M]; what orders that nobody serves would spare is put into `spared`."""
+        missed = np.flatnonzero(source == UNSERVED)
+        if not len(missed):
+            return source
+        valued = source.copy()
+        valued[missed] = self.last_seller[future.orders.product[missed]]
+        spared[missed] = future.weight[missed] * self.spot_minutes[valued[missed]]
+        return valued
+
     def unserved(self, outcomes: Sequence[Outcome], minute_price: float) -> Unserved:
-        """The orders of all futures with the values of those on spot, ready for pricing."""
-        source = np.concatenate([outcome.source for outcome in outcomes])[self.order]
+        """The orders of all futures with the values of those on spot, ready for pricing.
+
+        Those that nobody serves count as bought where they are valued.
+        """
+        source = np.concatenate([outcome.valued for outcome in outcomes])[self.order]
         both = zip(outcomes, self._emphasis(outcomes), strict=True)
         spared = np.concatenate([outcome.spared * weight for outcome, weight in both])
         return Unserved(

@@ -23,6 +23,19 @@ def service_noise(rng: np.random.Generator, size: int) -> Array:
     return np.exp(rng.normal(-(SERVICE_SIGMA**2) / 2, SERVICE_SIGMA, size))
 
 
+def last_sellers(market: Market) -> Array:
+    """[N] the offer of each product that may sell last, the quickest of several; UNSERVED = none.
+
+    What a planner values an order at that nobody may serve on spot any more.
+    """
+    until, rows = market.qualified_until[market.offer_supplier], np.arange(len(market.unit_cost))
+    ranked = np.lexsort((-rows, -market.spot_minutes, until))
+    ranked = ranked[until[ranked] > -np.inf]
+    last = np.full(len(market.product_ids), UNSERVED)
+    last[market.offer_product[ranked]] = ranked  # the last written is the one
+    return last
+
+
 @numba.njit(cache=True, nogil=True)
 def _occupy(free: Array, first: int, size: int, until: float) -> None:
     """Replace the soonest free channel of the heap free[first:first+size] by `until`."""

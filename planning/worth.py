@@ -24,11 +24,13 @@ def _if_bought_on_spot(
     spot_minutes: Array,
     qualified_until: Array,
     channels: Array,
+    last: Array,
 ) -> Array:
     """Minutes more [M] if an order served from ready units went to spot, for it and those behind.
 
     One pass back in time: the next spot order of a supplier tells how long its queue is, and all
-    that wait until the queue is empty wait its service time over the channels longer. 0 for others.
+    that wait until the queue is empty wait its service time over the channels longer. Where nobody
+    may serve it, it takes what the product's `last` [N] seller would; 0 for others.
     """
     more = np.zeros(len(at))
     behind = np.zeros(len(channels))  # orders that wait from here to the end of the busy spell
@@ -55,6 +57,8 @@ def _if_bought_on_spot(
             supplier = offer_supplier[best]
             pushed = behind[supplier] * spot_minutes[best] / channels[supplier]
             more[order] = best_score - READY_SECONDS / 60 + pushed
+        elif last[product[order]] >= 0:
+            more[order] = spot_minutes[last[product[order]]] - READY_SECONDS / 60
     return more
 
 
@@ -106,6 +110,7 @@ def _minutes_and_units(
             market.spot_minutes,
             market.qualified_until,
             market.channels,
+            simulator.last_seller,
         )
         ready = outcome.source == FROM_READY
         hour = hour_of(orders.at[ready], starts)

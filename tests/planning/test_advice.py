@@ -53,6 +53,7 @@ def test_equal_spend_is_the_same_and_neither_higher_nor_lower(spend, told):
         mean_minutes=3.0,
         on_time_share=0.8,
         spend=100.0,
+        missed=0.0,
         prealloc_value=0.0,
         lost_value=0.0,
         delays=np.zeros(1),

@@ -284,7 +284,7 @@ def test_the_bound_lies_below_what_any_plan_costs(data):
     # enough replays of the same orders for the service times to average out
     cost = np.mean(
         [
-            one.spend + AIMS.delay_cost * one.delay()
+            one.cost + AIMS.delay_cost * one.delay()
             for one in (expect(market, futures, plan, within, AIMS, seed) for seed in range(20))
         ]
     )
@@ -429,6 +429,32 @@ def test_each_line_says_why():
     )
 
 
+@pytest.mark.parametrize("jammed", [0, 200])
+def test_orders_after_the_last_licence_are_served_from_units_bought_before(jammed):
+    """At no more than their last seller would ask; and they don't keep a jam from being relieved.
+
+    Twelve orders that come when nobody may sell any more, at 10.5 a unit before and 10 ahead.
+    """
+    market = a_market(qualified_until=np.array([AS_OF + 6 * HOUR]))
+    came = some_orders(np.append(np.linspace(240, 300, jammed), np.arange(600, 1320, 60)))
+    found = solve(market, [came] * 2, limits(), AIMS, seed=0)
+    assert found.reactive.on_time_share < 0.4
+    assert found.predicted.on_time_share > 0.9
+    assert found.reactive.missed == pytest.approx(12 * 10.5)
+    assert found.predicted.missed == 0
+    assert found.predicted.spend <= found.reactive.spend + 12 * 10.5
+    told = any("that nobody may serve on spot then" in reason for reason in found.reasons)
+    assert told == (not jammed)  # one line serves the jam and them
+
+
+def test_orders_are_missed_where_units_would_cost_more_than_their_last_seller_asked():
+    dear = a_market(qualified_until=np.array([AS_OF + 6 * HOUR]), unit_cost=np.array([11.0]))
+    found = solve(dear, [some_orders(np.arange(600, 1320, 60))], limits(), AIMS, seed=0)
+    assert not len(found.plan)
+    assert found.objective == pytest.approx(12 * (10.5 + 0.05 * 3))
+    assert found.bound == pytest.approx(found.objective)
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 def test_what_orders_spare_is_what_removing_them_saves(channels):
     """First-order values, summed over all orders, against the queue without each of them."""
@@ -450,6 +476,13 @@ def test_what_orders_spare_is_what_removing_them_saves(channels):
         others[order] = False
         saved.append(outcome.minutes.sum() - simulate(others).minutes.sum())
     assert outcome.spared.sum() == pytest.approx(sum(saved), rel=0.1)
+
+
+def test_no_minute_is_worth_more_than_a_tenth_of_an_order():
+    """Dearer ones were seen to buy what the sampled futures need and later orders don't."""
+    found = solve(a_market(), [jam(n) for n in range(4)], limits(2000), AIMS, seed=0)
+    assert found.reactive.on_time_share < AIMS.target_share
+    assert AIMS.delay_cost < found.growth.minute_price <= 0.1 * found.reactive.spend / 400
 
 
 def test_a_line_larger_than_a_slice_of_the_money_is_bought():

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
+import pandas as pd
 import pytest
 
-from planning.reasons import IDLE, LIKELY, PEAK, _sentence
+from planning.reasons import IDLE, LIKELY, PEAK, _rescues, _sentence
 
 
 @pytest.mark.parametrize(
@@ -29,3 +31,14 @@ def test_a_line_dearer_than_spot_says_so():
 
 def test_a_line_that_nobody_needs_says_so():
     assert _sentence(1.0, "Mon 06:00–07:00", "", 6, 0.1) == IDLE
+
+
+def test_a_line_that_alone_serves_most_of_its_orders_says_so():
+    hours = pd.date_range("2026-03-30 22:00", periods=5, freq="1h")
+    orders = np.array([[1.0, 2.0, 3.0, 1.0], [4.0, 4.0, 1.0, 0.0]])
+    missed = np.array([[0.0, 0.0, 3.0, 1.0], [0.0, 0.0, 1.0, 0.0]])
+    alone, mixed = _rescues(orders, missed, hours)
+    assert alone == (
+        "serves 4.0 orders expected Tue 00:00 to Tue 02:00 that nobody may serve on spot then"
+    )
+    assert mixed == ""
