@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
@@ -17,7 +18,10 @@ from forecast.models.residuals import Counts
 from forecast.models.seasonal import Seasonal, SeasonalFit
 from forecast.shapes import ordinary
 
-_PENALTY = 2e-4  # of a series' own weights, against the mean square of its candidates
+_PENALTIES = (1e-3, 2e-4)  # of all series' weights, of a series' own, against the candidates' size
+_FEW = 50  # series, below which penalties are chosen by past origins left out
+_SHARED, _OWN = (1e-3, 1e-2, 1e-1), (2e-4, 2e-3, 2e-2, 2e-1, 2.0)  # to choose from
+_LEAST = 1e-6  # share of a series' squares that is left as an error at least
 _CHUNK = 500  # series at a time, to bound memory
 _CELLS = 8_000_000  # series × past origins × buckets to learn from
 _BLOCKS = 5  # of past origins, each left out once
@@ -89,7 +93,7 @@ class Ridge:
         starts = past_origins(task)
         if not starts:
             return Seasonal().fit(task)
-        found = crossed_weights(task)
+        found = crossed_weights(task, strict=True)
         errors, counts = past_errors(
             task, starts, found.expected, usable=lambda _, error: np.clip(error, -_CLIP, _CLIP)
         )
@@ -158,53 +162,71 @@ def past_origins(task: Task) -> list[int]:
     return list(range(first - task.horizon, least - 1, -day))[:most]
 
 
-_CROSSED: WeakKeyDictionary[Task, Crossed] = WeakKeyDictionary()
+_CROSSED: WeakKeyDictionary[Task, dict[bool, Crossed]] = WeakKeyDictionary()
 
 
-def crossed_weights(task: Task) -> Crossed:
+def crossed_weights(task: Task, *, strict: bool = False) -> Crossed:
     """`crossed`, kept as long as the task: this member and those who correct it ask for it."""
     if task not in _CROSSED:
-        _CROSSED[task] = crossed(task)
-    return _CROSSED[task]
+        sums = _summed(task, _BLOCKS)
+        loose = _learned(task, sums, _PENALTIES)
+        _CROSSED[task] = {False: loose, True: loose}
+        if len(task.y) < _FEW and loose.blocks:
+            _CROSSED[task][True] = _learned(task, sums, _chosen(*sums))
+    return _CROSSED[task][strict]
 
 
 def crossed(task: Task, *, blocks: int = _BLOCKS) -> Crossed:
     """Weights of the task's rows, and those that each block of past origins was kept from."""
-    starts = past_origins(task)
-    each = np.array_split(np.asarray(starts), min(blocks, len(starts)))
+    return _learned(task, _summed(task, blocks), _PENALTIES)
 
-    def look(chunk: slice) -> tuple[Array, Array]:
+
+def _blocks(task: Task, most: int) -> list[Array]:
+    """Past origins, parted into blocks of neighbours."""
+    starts = past_origins(task)
+    return np.array_split(np.asarray(starts), min(most, len(starts)))
+
+
+def _summed(task: Task, blocks: int) -> list[Array]:
+    """`_moments` of the task's rows by block of past origins, [B, P, R, ...]."""
+    each = _blocks(task, blocks)
+
+    def look(chunk: slice) -> list[Array]:
         some = [_sums(task, task.rows[chunk], block) for block in each]
-        return np.stack([gram for gram, _ in some]), np.stack([cross for _, cross in some])
+        return [np.stack(parts) for parts in zip(*some, strict=True)]
 
     sums = in_chunks(look, len(task.rows), _CHUNK)
-    gram, cross = (np.concatenate(parts, axis=2) for parts in zip(*sums, strict=True))
+    return [np.concatenate(parts, axis=2) for parts in zip(*sums, strict=True)]
 
-    def weights(these: Array) -> Weights:
-        own = _solve(gram[these].sum(axis=0), cross[these].sum(axis=0))
-        placed = np.full((own.shape[0], len(task.y), own.shape[2]), np.nan)
-        placed[:, task.rows] = own
-        return Weights(part=task.part, own=placed)
 
-    block = np.arange(len(each))
-    whole = weights(block)
-    if len(each) < 2:
-        return Crossed(whole=whole, blocks=(), without=())
+def _learned(task: Task, sums: list[Array], penalties: tuple[float, float]) -> Crossed:
+    """Weights from `_summed`."""
+    gram, cross, _ = sums
+    whole = _solve(gram.sum(axis=0), cross.sum(axis=0), penalties)
+    if len(gram) < 2:
+        return Crossed(whole=_placed(task, whole), blocks=(), without=())
     return Crossed(
-        whole=whole,
-        blocks=tuple((int(some[-1]), int(some[0])) for some in each),
-        without=tuple(weights(block[block != k]) for k in block),
+        whole=_placed(task, whole),
+        blocks=tuple((int(block[-1]), int(block[0])) for block in _blocks(task, len(gram))),
+        without=tuple(_placed(task, own) for own in _left_out(gram, cross, penalties)),
     )
 
 
-def _sums(task: Task, rows: Array, starts: Array) -> tuple[Array, Array]:
+def _placed(task: Task, own: Array) -> Weights:
+    """Weights of the task's rows [P, R, K] among those of all series."""
+    placed = np.full((own.shape[0], len(task.y), own.shape[2]), np.nan)
+    placed[:, task.rows] = own
+    return Weights(part=task.part, own=placed)
+
+
+def _sums(task: Task, rows: Array, starts: Array) -> list[Array]:
     """`_moments` of some past origins together."""
     some = [_moments(task, past_of(task, rows, int(start)), task.part) for start in starts]
-    return np.sum([gram for gram, _ in some], axis=0), np.sum([cross for _, cross in some], axis=0)
+    return [np.sum(each, axis=0) for each in zip(*some, strict=True)]
 
 
-def _moments(task: Task, past: Past, part: Array) -> tuple[Array, Array]:
-    """Weighted sums of squares [P, n, K, K] and of products with the truth [P, n, K].
+def _moments(task: Task, past: Past, part: Array) -> tuple[Array, Array, Array]:
+    """Weighted sums of squares [P, n, K, K], of products with the truth [P, n, K], of its squares.
 
     A bucket far from yesterday's weighs less, except where orders are so few that it is usual.
     """
@@ -222,15 +244,39 @@ def _moments(task: Task, past: Past, part: Array) -> tuple[Array, Array]:
     weighted = found * weight[..., None]
     gram = [np.swapaxes(weighted[:, at], 1, 2) @ found[:, at] for at in parts]
     cross = [(np.swapaxes(weighted[:, at], 1, 2) @ told[:, at, None])[..., 0] for at in parts]
-    return np.stack(gram), np.stack(cross)
+    square = [(weight[:, at] * told[:, at] ** 2).sum(axis=1) for at in parts]
+    return np.stack(gram), np.stack(cross), np.stack(square)
 
 
-def _solve(gram: Array, cross: Array) -> Array:
+def _left_out(gram: Array, cross: Array, penalties: tuple[float, float]) -> list[Array]:
+    """[P, N, K] weights learned without each block, from sums by block [B, P, N, K, K]."""
+    rest = [np.arange(len(gram)) != k for k in range(len(gram))]
+    return [_solve(gram[these].sum(axis=0), cross[these].sum(axis=0), penalties) for these in rest]
+
+
+def _chosen(gram: Array, cross: Array, square: Array) -> tuple[float, float]:
+    """Penalties whose weights err least in the blocks that they were learned without.
+
+    Of each series the logarithm of its squared errors counts: noisy ones would drown smooth ones.
+    """
+    whole = square.sum(axis=0)
+
+    def loss(penalties: tuple[float, float]) -> float:
+        own = np.stack(_left_out(gram, cross, penalties))
+        told = np.einsum("bpnk,bpnkj,bpnj->pn", own, gram, own)
+        left = whole + told - 2 * np.einsum("bpnk,bpnk->pn", own, cross)
+        return round(float(np.log(np.maximum(left, _LEAST * whole + 1e-12)).sum()), 6)
+
+    return min(itertools.product(_SHARED, _OWN), key=loss)
+
+
+def _solve(gram: Array, cross: Array, penalties: tuple[float, float]) -> Array:
     """[P, N, K, K], [P, N, K] -> [P, N, K] each series' weights, shrunk to everyone's."""
-    k = gram.shape[-1]
+    k, (shrunk, leant) = gram.shape[-1], penalties
     power = np.trace(gram, axis1=2, axis2=3) / k + 1e-9
     gram, cross = gram / power[..., None, None], cross / power[..., None]
     unit = np.eye(k)
-    shared = np.linalg.solve(gram.mean(axis=1) + 1e-3 * unit, cross.mean(axis=1)[..., None])[..., 0]
-    centred = cross + _PENALTY * shared[:, None, :]
-    return settled(np.linalg.solve(gram + _PENALTY * unit, centred[..., None])[..., 0])
+    whole = gram.mean(axis=1) + shrunk * unit
+    shared = np.linalg.solve(whole, cross.mean(axis=1)[..., None])[..., 0]
+    centred = cross + leant * shared[:, None, :]
+    return settled(np.linalg.solve(gram + leant * unit, centred[..., None])[..., 0])

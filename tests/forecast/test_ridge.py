@@ -109,3 +109,50 @@ def test_only_series_that_are_asked_for_teach_and_have_weights():
     assert np.isnan(np.delete(found, asked, axis=1)).all()
     alone = replace(task, rows=asked, y=np.where(np.isin(np.arange(6), asked)[:, None], task.y, 0))
     np.testing.assert_array_equal(found, crossed(alone).whole.own)
+
+
+def hourly(y: np.ndarray, horizon: int = 24):
+    """The task of an hourly panel that counts no orders."""
+    ds = pd.date_range("2026-01-05", periods=y.shape[1], freq="1h")
+    ids = np.array([f"S{i}" for i in range(len(y))], dtype=object)
+    return prepare(Panel(ids=ids, ds=ds, y=y.astype(np.float32), orders=None), horizon).task
+
+
+def warm(n: int, days: int, seed: int) -> np.ndarray:
+    """Temperatures: days alike, and a departure from them that lasts for days."""
+    rng = np.random.default_rng(seed)
+    hours = np.arange(24 * days)
+    lasting = np.zeros((n, len(hours)))
+    for t in hours[1:]:
+        lasting[:, t] = 0.98 * lasting[:, t - 1] + rng.normal(0, 0.8, n)
+    return 40 + 5 * np.sin(hours / 24 * 2 * np.pi) + lasting
+
+
+def test_few_series_of_one_kind_have_much_the_same_weights():
+    task = hourly(warm(4, 30, seed=0))
+    own, free = (crossed_weights(task, strict=strict).whole.own for strict in (True, False))
+    assert np.ptp(own, axis=1).mean() < 0.5 * np.ptp(free, axis=1).mean()
+
+
+def test_few_noisy_series_err_less_with_penalties_chosen_by_days_left_out():
+    chosen, fixed = [], []
+    for seed in range(6):
+        y = warm(4, 32, seed)
+        task, came = hourly(y[:, : 24 * 31]), y[:, 24 * 31 :]
+        past = past_of(task, task.rows, 24 * 31)
+        for strict, errors in ((True, chosen), (False, fixed)):
+            expected = crossed_weights(task, strict=strict).whole.expected(task, past)
+            errors.append(np.abs(expected - came).mean())
+    assert np.mean(chosen) < 0.95 * np.mean(fixed)
+
+
+def test_a_smooth_series_is_not_blurred_by_noisy_ones_beside_it():
+    hours = np.arange(24 * 32)
+    smooth = 100 + 0.02 * hours * np.sin(hours / 24 * 2 * np.pi)  # its days grow
+    noisy = np.random.default_rng(0).normal(100, 10, (3, len(hours)))
+    y = np.concatenate([smooth[None], noisy])
+    task = hourly(y[:, : 24 * 31])
+    whole = crossed_weights(task, strict=True).whole
+    expected = whole.expected(task, past_of(task, task.rows, 24 * 31))
+    yesterday = np.abs(y[0, 24 * 31 :] - y[0, 24 * 30 : 24 * 31]).mean()
+    assert np.abs(expected[0] - y[0, 24 * 31 :]).mean() < 0.5 * yesterday
