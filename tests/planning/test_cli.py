@@ -115,7 +115,7 @@ def test_the_workspace_is_the_current_directory_unless_named(finished, monkeypat
 
 
 def test_logs_go_to_stderr_as_json_lines_and_quiet_stops_them(finished):
-    told = call("run", "-w", finished.root, "--as-of", "2026-03-20", "--dry-run")
+    told = call("run", "-w", finished.root, "--as-of", AS_OF, "--dry-run")
     assert told.said["status"] == "dry_run"
     levels = {json.loads(line)["level"] for line in told.err.splitlines()}
     assert levels == {"info", "note", "warning"}
@@ -161,7 +161,7 @@ def test_an_input_that_cannot_be_trusted_is_refused_in_full(command, fresh):
     assert answer.code == 1
     for part in ("offers.csv", "unit_cost", "suppliers.csv", "empty"):
         assert part in answer.said["error"]
-    lasting = {".peakahead.lock", ".peakahead.id", "peakahead.db"}  # of `run`, which had begun
+    lasting = {".peakahead.lock", ".peakahead.id", "peakahead.db", ".peakahead.db.seal"}  # of `run`, which had begun
     assert {k: v for k, v in contents(fresh).items() if k not in lasting} == before
 
 
@@ -263,8 +263,8 @@ def test_one_instant_is_one_run_however_it_is_written(finished, as_of):
     assert answer.said["run_id"] == finished.run_dir.name
 
 
-def test_an_as_of_before_every_order_is_refused(finished):
-    answer = call("run", "-w", finished.root, "--as-of", "2020-01-01")
+def test_an_as_of_before_every_order_is_refused(fresh):
+    answer = call("run", "-w", fresh, "--as-of", "2020-01-01")
     assert answer.code == 1
     assert "after as-of; give a later --as-of" in answer.said["error"]
 
