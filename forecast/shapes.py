@@ -57,7 +57,9 @@ def _likely_shape(task: Task, past: Past) -> Array:
     mean = past.week_at(np.minimum(buckets + clock.day * clock.week // 2, past.origin))
     seen, order = np.isfinite(past.flat), np.maximum(lump, 1e-9)
     usual = np.where(seen, mean * week / order, 0.0)
-    came = np.minimum(np.where(seen, past.flat, 0.0) / order, _BULK * (1 + usual))
+    came = np.where(seen, past.flat, 0.0) / order
+    day = _ratio(came, usual, weekday, clock.week)  # else a weekend product's weekend is a bulk
+    came = np.minimum(came, _BULK * (1 + usual * day[:, weekday]))
     hour = _ratio(came, usual, slot, clock.day)
     day = _ratio(came, usual * hour[:, slot], weekday, clock.week)
     moved = hour[:, clock.slot[ahead]] * day[:, clock.weekday[ahead]]

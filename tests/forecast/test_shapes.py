@@ -49,6 +49,16 @@ def test_a_few_orders_tell_a_products_hours_and_weekdays():
     assert far(found[0], truth) < 0.35 * far(pooled[0], truth)
 
 
+def test_a_product_of_saturdays_alone_is_no_series_of_bulk_orders():
+    rate = rates(1.0)
+    ds = market.hours(24 * DAYS)
+    rate[0] *= np.where(ds.day_of_week == 5, 7.0, 0.05)
+    saturday = np.asarray(ds.day_of_week[:168]) == 5
+    share = rate[0, :168][saturday].sum() / rate[0, :168].sum()
+    found = np.mean([shape_of(rate, seed=k)[0][0][saturday].sum() / 168 for k in range(5)])
+    assert found > 0.945 * share  # 0.929 with bulk orders told apart before weekdays
+
+
 def test_products_like_their_category_keep_its_week():
     """What chance alone moved is shrunk: hardly worse than the category's own error."""
     rate = rates(0.05)
