@@ -29,8 +29,8 @@ from planning.plots import KEPT
 from planning.problem import Array
 from planning.scorecard import card_words, remarks, scorecard
 from planning.series import forecast_series, read_panel
-from planning.tables import read_workspace
-from planning.workspace import ConfigError, load_workspace, parse_as_of
+from planning.tables import Inputs, read_workspace
+from planning.workspace import ConfigError, Workspace, load_workspace, parse_as_of
 
 Said = dict[str, Any]
 
@@ -58,6 +58,15 @@ def _tell(arguments: argparse.Namespace, notes: list[str], warnings: list[str]) 
         log("note", message=note)
     for warning in warnings:
         log("warning", message=warning)
+
+
+def _read(arguments: argparse.Namespace) -> tuple[Workspace, pd.Timestamp, Inputs]:
+    """The workspace, and its tables as they were known at the as-of asked for; tells of them."""
+    workspace = load_workspace(arguments.workspace)
+    as_of = _as_of(arguments, workspace.timezone)
+    inputs = read_workspace(workspace, as_of)
+    _tell(arguments, inputs.notes, _warnings(job.counts(inputs)))
+    return workspace, as_of, inputs
 
 
 def init(arguments: argparse.Namespace) -> Said:
@@ -199,10 +208,7 @@ def _forecast_workspace(
 ) -> tuple[pd.DataFrame, Array, int]:
     """Quantiles of a workspace's demand, who forecast each product, and the number of peaks."""
     _refuse_shape(arguments)
-    workspace = load_workspace(arguments.workspace)
-    as_of = _as_of(arguments, workspace.timezone)
-    inputs = read_workspace(workspace, as_of)
-    _tell(arguments, inputs.notes, _warnings(job.counts(inputs)))
+    workspace, as_of, inputs = _read(arguments)
     with progress(quiet=arguments.quiet) as report:
         demand = expect_demand(
             workspace,
@@ -254,10 +260,7 @@ def backtest(arguments: argparse.Namespace) -> Said:
             )
     else:
         _refuse_shape(arguments)
-        workspace = load_workspace(arguments.workspace)
-        as_of = _as_of(arguments, workspace.timezone)
-        inputs = read_workspace(workspace, as_of)
-        _tell(arguments, inputs.notes, _warnings(job.counts(inputs)))
+        workspace, as_of, inputs = _read(arguments)
         with progress(quiet=arguments.quiet) as report:
             scores = scoreboard.of_workspace(workspace, inputs, as_of, asked, progress=report)
     written = [] if arguments.out is None else scoreboard.save(scores, arguments.out)
@@ -363,10 +366,7 @@ def status(arguments: argparse.Namespace) -> Said:
 
 def suppliers(arguments: argparse.Namespace) -> Said:
     """Tell how each supplier has served of late."""
-    workspace = load_workspace(arguments.workspace)
-    as_of = _as_of(arguments, workspace.timezone)
-    inputs = read_workspace(workspace, as_of)
-    _tell(arguments, inputs.notes, _warnings(job.counts(inputs)))
+    workspace, as_of, inputs = _read(arguments)
     card = scorecard(
         inputs.orders,
         inputs.tables["suppliers"],
