@@ -8,6 +8,7 @@ from pathlib import Path
 
 from planning import ledger, store
 from planning.connection import file_of
+from planning.digest import sha256
 from planning.ownership import open_book
 from planning.workspace import Workspace
 
@@ -83,6 +84,6 @@ def _folder(folder: Path, entries: Entries | None) -> list[str]:
         return ["manifest.json: the ledger has no such run", *problems]
     if entries[folder.name] is None:
         return ["manifest.json: the ledger has this run as failed only", *problems]
-    if entries[folder.name] != store.sha256(path):
+    if entries[folder.name] != sha256(path):
         return ["manifest.json: is not as it was written", *problems]
     return problems

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from planning import ledger, store
+from planning.digest import sha256
 
 READ = ("plan.csv", "kpis.json")  # what the ledger takes from a folder, beside the manifest
 SHOWN = 3  # folders that a note names
@@ -30,7 +31,7 @@ def enter(book: ledger.Ledger, folder: Path, finished: pd.Timestamp) -> None:
         finished_at=finished.isoformat(),
         seed=manifest["seed"],
         state=ledger.DONE,
-        manifest_sha256=store.sha256(folder / "manifest.json"),
+        manifest_sha256=sha256(folder / "manifest.json"),
         mean_minutes=predicted["mean_minutes"],
         on_time_share=predicted["on_time_share"],
         prealloc_value=predicted["prealloc_value"],

@@ -81,12 +81,12 @@ class Missed(NamedTuple):
     minutes: float  # weighted
 
     @classmethod
-    def of(cls, market: Market, run: Served, future: Future) -> Missed:
-        """Add up; an order that nobody could ever sell counts nothing."""
+    def of(cls, market: Market, run: Served, future: Future, last: Array) -> Missed:
+        """Add up, at `last_sellers` [N]; an order that nobody could ever sell counts nothing."""
         missed = np.flatnonzero(run.source == UNSERVED)
         if not len(missed):
             return cls(0.0, 0.0)
-        seller = last_sellers(market)[run.orders.product[missed]]
+        seller = last[run.orders.product[missed]]
         missed, seller = missed[seller >= 0], seller[seller >= 0]
         minutes = market.spot_minutes[seller] * future.weight[missed]
         money = market.spot_unit_cost[seller] * run.orders.quantity[missed]
@@ -134,6 +134,7 @@ def expect(
 ) -> Expectation:
     """Replay a plan and committed lines in every future; equal seeds meet equal chances."""
     every, starts = plan.joined(limits.committed), slot_starts(market, limits)
+    last = last_sellers(market)
 
     def serve(number: int) -> Tally:
         run = replay(
@@ -145,7 +146,7 @@ def expect(
             target_minutes=aims.target_minutes,
             rng=stream(seed, REPLAYS, number),
         )
-        missed = Missed.of(market, run, futures[number])
+        missed = Missed.of(market, run, futures[number], last)
         return Tally.of(run, futures[number], aims.target_minutes, starts, missed)
 
     with ThreadPoolExecutor(THREADS) as pool:

@@ -28,6 +28,7 @@ from planning.decide import (
     models_used,
     notes_of,
 )
+from planning.digest import sha256
 from planning.exports import csv_text, write_exports
 from planning.masking import masked
 from planning.ownership import open_book
@@ -98,7 +99,7 @@ def run_id_of(request: Request, hashes: Mapping[str, str]) -> str:
         "seed": request.seed,
     }
     if request.previous is not None:
-        what["previous"] = store.sha256(request.previous)
+        what["previous"] = sha256(request.previous)
         what["freeze"] = request.freeze_minutes
     if len(request.answered):
         what["answered"] = answers_sha256(request.answered)
@@ -346,7 +347,7 @@ def _manifest(
             for name, digest in inputs.hashes.items()
         },
         "outputs": {
-            path.relative_to(folder).as_posix(): {"sha256": store.sha256(path), "rows": _rows(path)}
+            path.relative_to(folder).as_posix(): {"sha256": sha256(path), "rows": _rows(path)}
             for path in store.files_in(folder)
         },
         "counts": counts(inputs),
@@ -380,7 +381,7 @@ def _already_done(book: ledger.Ledger, folder: Path) -> Outcome | None:
     if store.differences(folder):
         return None
     entry = book.find(folder.name)
-    if entry is None or entry.manifest_sha256 != store.sha256(folder / "manifest.json"):
+    if entry is None or entry.manifest_sha256 != sha256(folder / "manifest.json"):
         return None
     return _outcome("already_done", folder, entries.read_json(folder / "manifest.json"))
 

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from planning import ledger, store
+from planning import ledger
 from planning.connection import file_of
+from planning.digest import sha256
 from planning.workspace import ConfigError, Workspace, masked
 
 FILE = ".peakahead.id"
@@ -69,7 +70,7 @@ def _adopts(workspace: Workspace, book: ledger.Ledger) -> bool:
         for run in book.all()
         if run.state == ledger.DONE
     }
-    return any(path.is_file() and store.sha256(path) == sha for sha, path in manifests.items())
+    return any(path.is_file() and sha256(path) == sha for sha, path in manifests.items())
 
 
 def _lies_within(workspace: Workspace) -> bool:

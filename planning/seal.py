@@ -13,6 +13,8 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from planning.digest import sha256
+
 Head = tuple[int, str]  # number and link of the chain's last entry; 0 and "" = it has none
 
 
@@ -50,7 +52,7 @@ def put(file: Path | None, head: Head) -> None:
     place = _place(file)
     aside = place.with_name(f"{place.name}.{os.getpid()}")
     try:
-        seal = Seal(entries=head[0], link=head[1], sha256=_sha256(file))
+        seal = Seal(entries=head[0], link=head[1], sha256=sha256(file))
         text = json.dumps({"sealed": asdict(seal), "sha256": _own(seal)})
         aside.write_text(text + "\n", encoding="utf-8")
         aside.replace(place)
@@ -68,7 +70,7 @@ def broken(file: Path | None, head: Head) -> list[str]:
     if told := lost(seal, head):
         return [told]
     same = head == (seal.entries, seal.link) and not log_of(file)
-    if same and _sha256(file) != seal.sha256:
+    if same and sha256(file) != seal.sha256:
         return ["is not as it was written, outside its records"]
     return []
 
@@ -92,11 +94,6 @@ def log_of(file: Path) -> int:
 
 def _place(file: Path) -> Path:
     return file.with_name(f".{file.name}.seal")
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def _own(seal: Seal) -> str:

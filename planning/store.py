@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import hashlib
 import itertools
 import json
 import os
@@ -13,6 +12,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from planning.digest import sha256
 
 LOCK = ".peakahead.lock"
 ASIDE = ".unfinished-"  # prefix of a folder that is still being written
@@ -38,12 +39,6 @@ def lock(root: Path) -> Iterator[None]:
         except BlockingIOError as error:
             raise LockHeld(f"another run is at work in {root}; try again later") from error
         yield
-
-
-def sha256(path: Path) -> str:
-    """Hash of a file's content."""
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -129,12 +129,6 @@ def _foreign(path: Path, name: str) -> str | None:
     return None
 
 
-def sha256(path: Path) -> str:
-    """Hash of a file's content."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def read_text(path: Path, root: Path) -> Text:
     """Return a .csv or .csv.gz file's lines.
 

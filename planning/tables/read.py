@@ -12,6 +12,7 @@ import duckdb
 import pandas as pd
 import pyarrow as pa
 
+from planning.digest import sha256
 from planning.schema import ORDERS, PLAN, TABLES, Table
 from planning.tables import files, notes, source
 from planning.tables.columns import matched
@@ -374,7 +375,7 @@ def fingerprint(workspace: Workspace) -> dict[str, str]:
             hashes[sheet.name] = sheet.sha256
             continue
         for path in files.resolve(given, workspace.root):
-            hashes[files.shown(path, workspace.root)] = files.sha256(path)
+            hashes[files.shown(path, workspace.root)] = sha256(path)
     return hashes
 
 

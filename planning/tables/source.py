@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import sqlalchemy as sa
 
+from planning.digest import sha256
 from planning.tables import files, lines
 from planning.tables.problems import InputRefused
 from planning.workspace import masked
@@ -167,7 +168,7 @@ def _open_parquet(path: Path, root: Path, con: duckdb.DuckDBPyConnection) -> She
         name=name,
         columns=tuple(names),
         pieces=iter([piece]),
-        sha256=files.sha256(path),
+        sha256=sha256(path),
         index=_pandas_index(schema),
     )
 

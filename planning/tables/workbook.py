@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from planning.digest import sha256
 from planning.tables import files, lines
 from planning.tables.problems import InputRefused
 from planning.tables.source import Piece, Sheet, sheet_of_text
@@ -62,9 +63,7 @@ def open_workbook(path: Path, root: Path, headings: Mapping[str, str], key: str)
         )
     ((_, header, columns, rows),) = found
     notes = (f"{name}: hidden sheets were not read: {', '.join(hidden)}",) if hidden else ()
-    return sheet_of_text(
-        name, columns, rows, sha256=files.sha256(path), header_line=header, notes=notes
-    )
+    return sheet_of_text(name, columns, rows, sha256=sha256(path), header_line=header, notes=notes)
 
 
 def _first_line(error: Exception) -> str:

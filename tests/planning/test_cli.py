@@ -161,7 +161,12 @@ def test_an_input_that_cannot_be_trusted_is_refused_in_full(command, fresh):
     assert answer.code == 1
     for part in ("offers.csv", "unit_cost", "suppliers.csv", "empty"):
         assert part in answer.said["error"]
-    lasting = {".peakahead.lock", ".peakahead.id", "peakahead.db", ".peakahead.db.seal"}  # of `run`, which had begun
+    lasting = {
+        ".peakahead.lock",
+        ".peakahead.id",
+        "peakahead.db",
+        ".peakahead.db.seal",
+    }  # of `run`, which had begun
     assert {k: v for k, v in contents(fresh).items() if k not in lasting} == before
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from planning import store
+from planning.digest import sha256
 
 
 def test_a_staged_folder_appears_only_when_its_block_ends(tmp_path):
@@ -89,4 +90,4 @@ def test_files_are_listed_in_a_fixed_order(tmp_path):
     assert listed == [Path("a/y"), Path("b/x"), Path("c")]
     known = "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"  # of "x"
     (tmp_path / "x").write_text("x")
-    assert store.sha256(tmp_path / "x") == known
+    assert sha256(tmp_path / "x") == known
