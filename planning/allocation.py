@@ -7,10 +7,11 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
+from planning.limits import TOLERANCE, Limits
 from planning.pricing import Slots, Terms, Tiers, line_money, line_price
 from planning.problem import DAY, HOUR, Array, Market, Plan, clock_hours, hour_of
-from planning.rules import Limits
 
+ABOVE = 1 + TOLERANCE  # times a limit: money above this breaks it
 NO_LIMIT_DAYS = 365.0  # how long a line without a shelf life is kept
 
 
@@ -64,7 +65,7 @@ def _add_blocks(
         money -= line_money(tiers, offer, cost, bought)
         if total + money > purse.cash or purse.spent[at] + money > purse.caps[at]:
             continue
-        if strict and purse.spent[at] + money > purse.share[at] * (total + money):
+        if strict and purse.spent[at] + money > purse.share[at] * (total + money) * ABOVE:
             continue
         units[offer, slot] += size
         room[offer, slot] -= size
@@ -216,9 +217,9 @@ class Allocation:
         return units, np.bincount(supplier, money, minlength=len(market.supplier_ids))
 
     def due(self) -> Array:
-        """[N, T] units of committed lines by product and hour; those ready before, in the first."""
+        """[N, T] units of committed lines that come; those ready before the hours in the first."""
         market, lines = self.market, self.limits.committed
-        ahead = lines.available_from < self.starts[-1] + HOUR
+        ahead = (lines.available_from < self.starts[-1] + HOUR) & market.delivered(lines)
         due = np.zeros(self.until.shape)
         hour = hour_of(lines.available_from[ahead], self.starts)
         np.add.at(due, (market.offer_product[lines.offer[ahead]], hour), lines.units[ahead])
@@ -274,6 +275,7 @@ class Allocation:
             least=self.least,
             pack=np.maximum(market.pack_size, 1).astype(float),
             plan_room=self.plan_room(),
+            left=left,
             room=np.minimum(self.room(), affordable[:, None]),
             bought=self.units.copy(),
             previous=self.previous,
@@ -350,7 +352,7 @@ class Allocation:
         """[S] True where a supplier has more than its target and some of it can be taken back."""
         supplier = self.market.offer_supplier
         own = np.bincount(supplier, self.units.sum(axis=1), minlength=len(money))
-        return np.asarray((money > target) & (own > 0))
+        return np.asarray((money > target * ABOVE) & (own > 0))
 
     def _undo(self, target: Array) -> None:
         market = self.market

@@ -13,11 +13,11 @@ import numpy as np
 
 from planning.allocation import Allocation
 from planning.expectation import Aims
+from planning.limits import Limits
 from planning.newsvendor import Steps, critical_ratio, mismatch_cost, money_price
 from planning.optimise import YEAR
 from planning.problem import DAY, HOUR, Array, Market, Orders, Plan, stream
 from planning.replay import Served, fill_share, replay
-from planning.rules import Limits
 
 REVIEW_HOURS = int(DAY / HOUR)  # codes are filled up once a day
 YIELDS = 4  # number of this purpose among the seed's

@@ -18,9 +18,9 @@ import numba
 import numpy as np
 
 from planning.allocation import slot_starts
+from planning.limits import Limits
 from planning.pricing import THREADS
 from planning.problem import Array, Market, hour_of
-from planning.rules import Limits
 from planning.simulate import Future
 from planning.spot import READY_SECONDS, last_sellers
 
@@ -158,7 +158,8 @@ def _had(market: Market, limits: Limits, spots: Spots) -> float:
     stock = np.bincount(market.stock_product, market.stock_units, len(spots.units))
     saved = (np.minimum(stock, spots.units) * spots.dearest).sum()
     worth = spots.dearest[market.offer_product[lines.offer]] - lines.unit_cost
-    return float(saved + (lines.units * np.maximum(worth, 0.0)).sum())
+    units = lines.units * market.delivered(lines)
+    return float(saved + (units * np.maximum(worth, 0.0)).sum())
 
 
 def _most_saved(saving: Array, ladders: Ladders, price: Array, capital: float) -> float:

@@ -24,6 +24,7 @@ from planning.problem import (
 from planning.requests import ANSWERED
 
 NOBODY = pd.DataFrame(columns=list(ANSWERED))  # has answered
+KEY = ["line_id", "supplier_id", "product_id"]
 SHOWN = 8  # digits of a request that part its lines from other requests'
 
 
@@ -115,7 +116,7 @@ def committed(answered: pd.DataFrame, market: Market) -> Committed:
     lost = [
         f"line {line} that {supplier!r} has confirmed for {product!r} names an offer that is not "
         "listed any more: the plan counts neither its units nor its money"
-        for line, supplier, product in gone[["line_id", "supplier_id", "product_id"]].to_numpy()
+        for line, supplier, product in gone[KEY].to_numpy()
     ]
     rows = _rows(answered[offered], market)
     plan = plan_of(rows, market)
@@ -126,6 +127,12 @@ def committed(answered: pd.DataFrame, market: Market) -> Committed:
         order_by=instants(plan.order_by, market.tz),
         available_to=instants(plan.available_to, market.tz),
     )
+    lapsed = rows[~market.delivered(plan)]
+    lost += [
+        f"line {line} that {supplier!r} has confirmed for {product!r} comes after its licence has "
+        "lapsed: nothing of it will arrive, but its money stays committed"
+        for line, supplier, product in lapsed[KEY].to_numpy()
+    ]
     return Committed(lines=rows[list(LINE_COLUMNS)], plan=plan, notes=[*_told(plan), *lost])
 
 

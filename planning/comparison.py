@@ -14,11 +14,11 @@ import pyarrow as pa
 
 from planning import policies
 from planning.decide import limits_of, order_rows
+from planning.limits import Limits
 from planning.ownership import open_book
 from planning.policies import last_week
 from planning.problem import Market, Plan, market, orders, plan_of
 from planning.replay import Served, replay
-from planning.rules import Limits
 from planning.tables import InputRefused, read_orders, read_plan, read_workspace
 from planning.workspace import ConfigError, Workspace
 

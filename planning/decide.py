@@ -19,6 +19,7 @@ from forecast import Forecast, Panel, find_peaks, forecast, panel_of_orders
 from planning import rules
 from planning.committed import NOBODY, Committed, answered_short, committed, on_order
 from planning.expectation import Aims
+from planning.limits import Closed, Limits
 from planning.marginals import line_details, with_rules
 from planning.optimise import Solution, solve
 from planning.problem import (
@@ -93,9 +94,9 @@ def country_of(tz: str) -> str | None:
     return countries.get(tz) or countries.get(other_names.get(tz, ""))
 
 
-def limits_of(workspace: Workspace, as_of: pd.Timestamp) -> rules.Limits:
+def limits_of(workspace: Workspace, as_of: pd.Timestamp) -> Limits:
     """What a plan of this workspace may use at `as_of`."""
-    return rules.Limits(
+    return Limits(
         as_of=as_of.timestamp(),
         horizon=workspace.horizon.total_seconds(),
         working_capital=workspace.working_capital,
@@ -361,7 +362,7 @@ def decide(
     demand = expect_demand(workspace, inputs, as_of, seed=seed, progress=progress)
     streams = sampled_futures(workspace, inputs, demand.panel, as_of, seed=seed, progress=progress)
     bound = committed(on_order(answered, as_of), sellers)
-    closed = rules.Closed(*answered_short(answered, sellers))
+    closed = Closed(*answered_short(answered, sellers))
     limits = replace(limits_of(workspace, as_of), committed=bound.plan, closed=closed)
     aims = aims_of(workspace)
     solution = solve(

@@ -26,6 +26,7 @@ from planning.decide import (
     require_sellers,
     sampled_futures,
 )
+from planning.limits import Limits
 from planning.policies import POLICIES, Situation
 from planning.problem import (
     LINE_COLUMNS,
@@ -42,7 +43,7 @@ from planning.problem import (
     stream,
 )
 from planning.replay import Chances, Served, arriving, fill_share, serve
-from planning.rules import Limits, check
+from planning.rules import check
 from planning.spot import service_noise
 from planning.tables import Inputs
 from planning.workspace import ConfigError, Workspace

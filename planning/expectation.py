@@ -10,10 +10,10 @@ from typing import NamedTuple
 import numpy as np
 
 from planning.allocation import slot_starts
+from planning.limits import Limits
 from planning.pricing import THREADS
 from planning.problem import SEGMENTS, Array, Market, Plan, hour_of, stream
 from planning.replay import Served, replay
-from planning.rules import Limits
 from planning.simulate import Future, tail_weights
 from planning.spot import UNSERVED, last_sellers
 
@@ -55,7 +55,7 @@ class Expectation:
     missed: float  # what orders that nobody served would have cost on spot (`last_sellers`)
     prealloc_value: float
     lost_value: float
-    delays: Array  # [K] weighted minutes of all orders of each future, the missed too
+    delays: Array  # [K] weighted minutes, each service its mean, of all orders, the missed too
     on_time: Array  # [K] share of each future's orders
     by_hour: Array  # [T] mean minutes of the orders of each clock hour; NaN = no order
 
@@ -100,7 +100,7 @@ class Tally(NamedTuple):
     served: int
     minutes: float
     on_time: int
-    delay: float  # weighted minutes
+    delay: float  # weighted minutes, services with their means
     spend: float
     missed: float
     lost: float
@@ -109,18 +109,24 @@ class Tally(NamedTuple):
 
     @classmethod
     def of(
-        cls, run: Served, future: Future, target_minutes: float, starts: Array, missed: Missed
+        cls, market: Market, run: Served, future: Future, aims: Aims, starts: Array, missed: Missed
     ) -> Tally:
-        """Add up."""
+        """Add up.
+
+        An order's own service counts in `delay` with its mean, not as drawn: nothing that a plan
+        decides hangs on the draw, and without its luck no plan falls below `bound.cost_bound`.
+        """
         known = np.isfinite(run.minutes)
         minutes = run.minutes[known]
+        spot, usual = run.source >= 0, run.minutes.copy()
+        usual[spot] = run.wait[spot] + market.spot_minutes[run.source[spot]]
         hour = hour_of(future.orders.at[known], starts)
         return cls(
             orders=len(known),
             served=len(minutes),
             minutes=float(minutes.sum()),
-            on_time=int((minutes <= target_minutes).sum()),
-            delay=float((minutes * future.weight[known]).sum()) + missed.minutes,
+            on_time=int((minutes <= aims.target_minutes).sum()),
+            delay=float((usual[known] * future.weight[known]).sum()) + missed.minutes,
             spend=run.prealloc_spend + run.spot_spend,
             missed=missed.money,
             lost=run.lost_value,
@@ -147,7 +153,7 @@ def expect(
             rng=stream(seed, REPLAYS, number),
         )
         missed = Missed.of(market, run, futures[number], last)
-        return Tally.of(run, futures[number], aims.target_minutes, starts, missed)
+        return Tally.of(market, run, futures[number], aims, starts, missed)
 
     with ThreadPoolExecutor(THREADS) as pool:
         runs = list(pool.map(serve, range(len(futures))))

@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 
 from planning.allocation import Allocation
+from planning.limits import TOLERANCE, Limits
 from planning.optimise import Solution
 from planning.pricing import Slots, Terms, Unserved, line_money, relief
 from planning.problem import Array, Plan, hour_of
-from planning.rules import Limits
 from planning.worth import minutes_per_money
 
 PER_MONEY = 1000.0  # minutes are told per this much money
@@ -88,7 +88,7 @@ def _short_of(allocation: Allocation, offer: Array, slot: Array) -> list[Array]:
         pack > allocation.room()[offer, slot],
         pack > allocation.plan_room()[offer],
         after > market.credit_limit[supplier],
-        after > allocation.share[supplier] * (total + money) * (1 + 1e-9),
+        after > allocation.share[supplier] * (total + money) * (1 + TOLERANCE),
         total + money > limits.working_capital,
     ]
 

@@ -19,11 +19,11 @@ from planning.allocation import Allocation, Step
 from planning.bound import cost_bound
 from planning.exchange import exchange
 from planning.expectation import Aims, Expectation, expect
+from planning.limits import Limits
 from planning.polish import costs_of, give_back, merge_lines
 from planning.pricing import Price, Unserved, price_blocks
 from planning.problem import DAY, Array, Market, Orders, Plan, stream
 from planning.reasons import reasons
-from planning.rules import Limits
 from planning.simulate import Batches, Future, Simulator, damped, first_of, futures_of
 
 YEAR = 365 * DAY
@@ -99,7 +99,7 @@ def _add_slice(
         unserved,
         allocation.slots(),
         allocation.terms(),
-        Price(floor, min(money, left)),
+        Price(floor, min(money, left), left),
         returns,
     )
     product = allocation.market.offer_product[blocks[:, 0].astype("int64")]
@@ -115,7 +115,7 @@ def _first_floor(allocation: Allocation, unserved: Unserved, money: float) -> fl
         unserved._replace(taken=unserved.taken.copy()),
         allocation.slots(),
         allocation.terms(),
-        Price(0.0, money),
+        Price(0.0, money, allocation.money_left()),
         np.full(allocation.units.shape, np.inf),
         every=every,
     )
@@ -158,7 +158,7 @@ def grow(
 
     market = judge.market
     share = np.minimum(market.max_share, 1.0)
-    dearer, total, tried = np.zeros(len(share)), np.inf, []
+    dearer, total, tried = np.zeros(len(share)), limits.working_capital, []
     for number in range(SHARE_TRIES):
         price = money_cost + dearer - share @ dearer
         allocation = _start(market, limits, price, previous, freeze)

@@ -11,9 +11,9 @@ import pandas as pd
 from planning.allocation import Allocation
 from planning.base_stock import base_stock, cheapest_usable
 from planning.expectation import Aims
+from planning.limits import Limits
 from planning.optimise import solve
 from planning.problem import DAY, HOUR, Array, Market, Orders, Plan, epoch, instants
-from planning.rules import Limits
 
 
 @dataclass(frozen=True, kw_only=True)

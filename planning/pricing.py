@@ -65,6 +65,7 @@ class Terms(NamedTuple):
     least: Array  # [O] smallest line, a multiple of the pack
     pack: Array  # [O]
     plan_room: Array  # [O] units still allowed in this plan
+    left: Array  # [O] money still allowed at the offer's supplier
     room: Array  # [O, T] units still allowed; 0 where the slot can't be used
     bought: Array  # [O, T] units in the plan so far
     previous: Array  # [O, T] units in the plan before this one
@@ -75,7 +76,8 @@ class Price(NamedTuple):
     """What a block has to be worth."""
 
     floor: float  # least gain per money committed
-    most_money: float  # that one block may commit, or one product's blocks but the last
+    most_money: float  # that a block above the smallest may commit, or one product's blocks
+    cash: float  # money that is left: no block may commit more
 
 
 class Choice(NamedTuple):
@@ -209,7 +211,9 @@ def _best_block(
     while 0 < units <= most:
         cost = line_price(terms.tiers, offer, base, bought + units)
         money = (bought + units) * cost - before
-        if money > price.most_money and units > smallest:  # the smallest line always may be
+        if money > min(price.cash, terms.left[offer]):
+            break
+        if money > price.most_money and units > smallest:
             break
         arriving = _arriving(unserved, offer, bought, units)
         value, left = relief(
@@ -312,7 +316,8 @@ def _price_product(
         if rate[cell] <= price.floor:
             break
         if not fresh[cell]:
-            choice = _best_block(unserved, slots, terms, product, offer, slot, enough, price)
+            left = Price(price.floor, price.most_money, price.cash - money)
+            choice = _best_block(unserved, slots, terms, product, offer, slot, enough, left)
             rate[cell], units[cell], gain[cell] = choice
             if count == before_it:
                 known[cell] = STALE * choice.rate
@@ -331,6 +336,7 @@ def _price_product(
         blocks[count, 0], blocks[count, 1], blocks[count, 2] = offer, slot, units[cell]
         blocks[count, 3], blocks[count, 4] = gain[cell], after - before
         money += after - before
+        terms.left[offer] -= after - before
         terms.room[offer, slot] -= units[cell]
         terms.plan_room[offer] -= units[cell]
         count += 1
@@ -373,8 +379,8 @@ def price_blocks(
 ) -> Array:
     """Blocks worth adding, product by product, best return first.
 
-    `taken` of the orders and `room`, `plan_room` and `bought` of the terms are drawn down as blocks
-    are found: pass copies.
+    `taken` of the orders and `left`, `room`, `plan_room` and `bought` of the terms are drawn down
+    as blocks are found: pass copies.
 
     Parameters
     ----------

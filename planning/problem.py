@@ -19,6 +19,7 @@ Array = npt.NDArray[Any]
 Tables = Mapping[str, pd.DataFrame]
 
 TINY = 1e-9  # what must be above 0 is at least this
+INEXACT = 2.0**53  # a float64 from here on may stand for another whole number
 HOUR = 3600.0
 DAY = 86400.0
 
@@ -136,6 +137,11 @@ class Market:
         rows = np.argsort(self.offer_product, kind="stable")
         return rows, group_starts(self.offer_product[rows], len(self.product_ids))
 
+    def delivered(self, plan: Plan) -> Array:
+        """[L] True where a line's supplier still holds a licence when its units become ready."""
+        until = self.qualified_until[self.offer_supplier[plan.offer]]
+        return np.asarray(plan.available_from < until)
+
     @cached_property
     def lowest_cost(self) -> Array:
         """[O] price of a unit in a line as large as you like."""
@@ -214,12 +220,13 @@ def _limit(column: pd.Series) -> Array:
 
 
 def _whole(column: pd.Series, least: int) -> Array:
-    """[n] int64; what is missing, broken or below `least` is refused, not rounded."""
+    """[n] int64; what is missing, broken, too large or below `least` is refused, not rounded."""
     values = column.to_numpy(dtype=float, na_value=np.nan)
-    wrong = ~((values >= least) & (values == np.floor(values)))
+    wrong = ~((values >= least) & (values < INEXACT) & (values == np.floor(values)))
     if wrong.any():
         raise ValueError(
-            f"{column.name} is {values[wrong][0]:g}; it must be whole, {least} or more"
+            f"{column.name} is {values[wrong][0]:g}; it must be whole, {least} or more, "
+            f"and below {INEXACT:g}"
         )
     return values.astype("int64")
 

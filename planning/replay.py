@@ -57,8 +57,7 @@ def arriving(market: Market, plan: Plan, share: Array, rng: np.random.Generator)
     Nothing arrives from a supplier that holds no licence by then.
     """
     arrived = rng.binomial(plan.units, share)
-    qualified = plan.available_from < market.qualified_until[market.offer_supplier[plan.offer]]
-    return np.where(qualified, arrived, 0)
+    return np.where(market.delivered(plan), arrived, 0)
 
 
 def draw_arrivals(market: Market, plan: Plan, rng: np.random.Generator) -> Array:

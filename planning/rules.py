@@ -1,50 +1,26 @@
 """The plan rules of docs/fulfilment.md: every plan is checked here before it is stored.
 
-The checker shares no code with the optimiser. A new rule is a function from a `Proposal` to a
-sentence for each line that breaks it (None = kept), registered under its name with `@rule`.
+The checker shares the nouns and nothing else with the optimiser. A new rule is a function from a
+`Proposal` to a sentence for each line that breaks it, registered under its name with `@rule`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from planning.limits import TOLERANCE, Limits
 from planning.problem import DAY, HOUR, LINE_COLUMNS, Array, Market, Plan, clock_hours, plan_of
 
 STAMPS = ("order_by", "available_from", "available_to")
-TOLERANCE = 1e-9  # relative, for sums of money only
 TICK = 5e-7  # seconds: instants are kept to the microsecond
 
 
 class RuleBroken(ValueError):
     """A plan breaks a rule; the message names every line and rule."""
-
-
-class Closed(NamedTuple):
-    """Where a supplier has said that it has no more."""
-
-    offer: Array  # int [X]
-    hour: Array  # [X] start of the clock hour
-
-    @classmethod
-    def nowhere(cls) -> Closed:
-        """Every offer can be asked for, in every hour."""
-        return cls(np.empty(0, dtype="int64"), np.empty(0))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """What a plan of this run may use, and what is bound already."""
-
-    as_of: float  # instant
-    horizon: float  # seconds
-    working_capital: float  # money
-    committed: Plan = field(default_factory=Plan.empty)  # lines ordered earlier: they count too
-    closed: Closed = field(default_factory=Closed.nowhere)  # asked for in vain: not again
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,10 +17,10 @@ import pandas as pd
 from planning.advice import capital_advice, effect, jam_advice, late_by
 from planning.allocation import Allocation, Step
 from planning.expectation import Aims, Expectation, expect
+from planning.limits import Limits
 from planning.optimise import Progress, Solution, grow_on
 from planning.polish import give_back
 from planning.problem import Array, Market, Plan
-from planning.rules import Limits
 from planning.simulate import Outcome, Simulator, first_of
 
 SENSED_ORDERS = 1_000_000  # that the futures used here should not exceed together

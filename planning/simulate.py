@@ -170,7 +170,7 @@ class Simulator:
 
     def _serve(self, plan: Plan, future: Future) -> Outcome:
         orders, market = future.orders, self.market
-        arrived = np.round(plan.units * future.fill[plan.offer])
+        arrived = np.round(plan.units * future.fill[plan.offer]) * market.delivered(plan)
         lots = Lots.of(market, plan, arrived)
         minutes, wait, source, left = self.spot.serve(
             at=orders.at,

@@ -29,12 +29,13 @@ from planning import (
 )
 from planning.evaluate import Book, Evaluation
 from planning.expectation import Aims
+from planning.limits import Limits
 from planning.optimise import solve
 from planning.policies import POLICIES
 from planning.problem import DAY, HOUR
 from planning.records import metadata
 from planning.replay import Chances, replay, serve
-from planning.rules import RULES, STAMPS, Limits, violations
+from planning.rules import RULES, STAMPS, violations
 from planning.tables import Counts
 from tests.planning.strategies import AS_OF, a_market, a_plan, some_orders
 

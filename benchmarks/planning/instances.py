@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from planning.expectation import Aims
+from planning.limits import Limits
 from planning.problem import DAY, HOUR, Array, Market, Orders
-from planning.rules import Limits
 
 AS_OF = 1_774_800_000.0  # 2026-03-30T00:00+08:00
 HOURS = 12

@@ -15,9 +15,9 @@ from results import answer
 from scipy import stats
 
 from planning.expectation import Aims
+from planning.limits import Limits
 from planning.optimise import solve
 from planning.problem import HOUR, Array, Market, Orders
-from planning.rules import Limits
 
 FREE = 1e9  # money that never binds
 Law = Any  # a frozen distribution of scipy.stats

@@ -14,11 +14,11 @@ import pandas as pd
 from results import commit
 
 from planning.decide import limits_of, order_rows
+from planning.limits import Limits
 from planning.market import make_market
 from planning.policies import last_week
 from planning.problem import Market, Orders, Plan, market, orders
 from planning.replay import replay
-from planning.rules import Limits
 from planning.tables import read_workspace
 from planning.workspace import load_workspace
 

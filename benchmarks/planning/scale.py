@@ -15,9 +15,9 @@ import numpy as np
 from instances import AS_OF, single
 
 from planning.expectation import Aims
+from planning.limits import Limits
 from planning.optimise import solve
 from planning.problem import DAY, HOUR, Array, Market, Orders
-from planning.rules import Limits
 from planning.scenarios import OrderMix, sample_future
 
 MEMORY = 16 * 2**30  # bytes of address space that a process of this script may take

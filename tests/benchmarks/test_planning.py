@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from planning.limits import Limits
 from planning.problem import Plan, lines
-from planning.rules import Limits, violations
+from planning.rules import violations
 from planning.tables import read_workspace
 from planning.workspace import load_workspace
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import strategies as st
 
+from planning.limits import Limits
 from planning.problem import DAY, HOUR, Market, Orders, Plan
-from planning.rules import Limits
 
 TZ = "Asia/Shanghai"
 AS_OF = 1_774_800_000.0  # 2026-03-30T00:00+08:00

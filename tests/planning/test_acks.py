@@ -635,6 +635,18 @@ def test_a_line_whose_offer_is_gone_is_told_and_left_out(sample):
     assert "names an offer that is not listed any more" in found.notes[0]
 
 
+def test_a_line_that_its_suppliers_licence_does_not_outlast_is_told(sample):
+    tables = read_workspace(load_workspace(sample), pd.Timestamp(AS_OF, tz=TZ)).tables
+    offer = tables["offers"].iloc[0]
+    suppliers = tables["suppliers"].assign(licence_valid_until=pd.Timestamp(AS_OF))
+    at = (pd.Timestamp(AS_OF, tz=TZ) + pd.Timedelta("1D")).isoformat()
+    row = ["a" * 32, offer["supplier_id"], "L1", offer["product_id"], at, at, at, at, 2, 2, 1.0]
+    answered = pd.DataFrame([row], columns=NOBODY.columns)
+    [_, told] = committed(answered, market(tables | {"suppliers": suppliers}, TZ)).notes
+    assert "nothing of it will arrive" in told
+    assert len(committed(answered, market(tables, TZ)).notes) == 1
+
+
 def test_the_ledger_in_postgresql_takes_answers_too(fresh, without_thinking, postgres, tmp_path):
     config = (fresh / "peakahead.toml").read_text(encoding="utf-8")
     if "[store]" in config:

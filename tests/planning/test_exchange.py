@@ -12,9 +12,9 @@ import planning.optimise
 from planning.allocation import Allocation
 from planning.exchange import MOST_WORK, exchange
 from planning.expectation import Aims
+from planning.limits import Limits
 from planning.polish import costs_of
 from planning.problem import HOUR, Market, Orders, Plan
-from planning.rules import Limits
 from planning.simulate import Simulator, futures_of
 from tests.planning.strategies import AS_OF, a_market, limits_of, markets, orders_of, several
 

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from planning.allocation import Allocation
 from planning.base_stock import base_stock
 from planning.expectation import Aims
+from planning.limits import Closed, Limits
 from planning.newsvendor import critical_ratio
 from planning.policies import NAMES, POLICIES, Situation, last_week
 from planning.problem import DAY, HOUR, Orders, Plan, lines
-from planning.rules import Closed, Limits, violations
+from planning.rules import violations
 from tests.planning.strategies import (
     AS_OF,
     a_market,

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from planning.allocation import Allocation, Step
+from planning.limits import Limits
 from planning.optimise import renew
 from planning.polish import costs_of, give_back
 from planning.pricing import Price, price_blocks
 from planning.problem import HOUR
-from planning.rules import Limits
 from planning.simulate import Batches, Simulator, futures_of
 from tests.planning.strategies import AS_OF, a_market, a_plan, several, some_orders
 
@@ -34,7 +34,7 @@ def blocks_of(market, simulator, most_money: float):
     allocation = Allocation(market, within(1e6))
     unserved = simulator.unserved(simulator.serve(allocation.plan()), MINUTE)
     returns = np.full(allocation.units.shape, np.inf)
-    price = Price(0.0, most_money)
+    price = Price(0.0, most_money, np.inf)
     return price_blocks(unserved, allocation.slots(), allocation.terms(), price, returns)
 
 

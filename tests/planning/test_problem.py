@@ -71,6 +71,7 @@ WRONG = {
     ("offers", "spot_minutes"): (np.nan, "spot_minutes is nan"),
     ("offers", "loss_rate_if_unused"): (2.0, "loss_rate_if_unused is 2"),
     ("price_tiers", "unit_cost"): (np.nan, "unit_cost is nan"),
+    ("price_tiers", "min_qty"): (np.inf, "min_qty is inf"),
     ("stock", "units"): (np.nan, "units is nan; it must be whole, 0 or more"),
 }
 
@@ -86,6 +87,12 @@ def test_a_market_is_not_made_of_what_cannot_be_meant(where):
 def test_a_blank_licence_number_is_none(number):
     assert made("suppliers", licence_no=number).qualified_until[0] == -np.inf
     assert made().qualified_until[0] == (NOW + pd.Timedelta("1D")).timestamp()
+
+
+@pytest.mark.parametrize("units", [2.0**53, 2.0**63, np.inf])
+def test_units_that_a_float_cannot_count_are_refused(units):
+    with pytest.raises(ValueError, match="it must be whole, 0 or more, and below"):
+        made("stock", units=units)
 
 
 def test_orders_and_lines_are_whole():

@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from planning.limits import Limits
 from planning.problem import DAY, HOUR, Plan, lines
-from planning.rules import RULES, Limits, RuleBroken, check, violations
+from planning.rules import RULES, RuleBroken, check, violations
 from tests.planning.strategies import AS_OF, a_market, a_plan
 
 LIMITS = Limits(as_of=AS_OF, horizon=72 * HOUR, working_capital=1000.0)

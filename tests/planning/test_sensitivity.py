@@ -10,9 +10,9 @@ import pytest
 
 from planning.advice import capital_for
 from planning.expectation import Aims
+from planning.limits import Limits
 from planning.optimise import solve
 from planning.problem import HOUR, Orders
-from planning.rules import Limits
 from planning.sensitivity import FRONTIER_COLUMNS, capital_step, study
 from tests.planning.strategies import AS_OF, a_market, several, some_orders
 

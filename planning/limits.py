@@ -1,0 +1,35 @@
+"""What a plan of a run may use, and what is bound already."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from planning.problem import Array, Plan
+
+TOLERANCE = 1e-9  # relative, for sums of money only
+
+
+class Closed(NamedTuple):
+    """Where a supplier has said that it has no more."""
+
+    offer: Array  # int [X]
+    hour: Array  # [X] start of the clock hour
+
+    @classmethod
+    def nowhere(cls) -> Closed:
+        """Every offer can be asked for, in every hour."""
+        return cls(np.empty(0, dtype="int64"), np.empty(0))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What a plan of this run may use, and what is bound already."""
+
+    as_of: float  # instant
+    horizon: float  # seconds
+    working_capital: float  # money
+    committed: Plan = field(default_factory=Plan.empty)  # lines ordered earlier: they count too
+    closed: Closed = field(default_factory=Closed.nowhere)  # asked for in vain: not again
