@@ -10,6 +10,7 @@ from forecast.features import Task
 
 _CHUNK = 500
 _LASTING = (0.07, 0.07, 0.1)  # relative errors of a level that last: everyone's, a category's, own
+_LEAST_CLIMB = 0.1  # share of a climb between two levels that its mean has, and 1 less the most
 _SURE = 0.3  # of a bucket's mean, the least spread that a lasting error is seen against
 
 
@@ -156,9 +157,10 @@ def inverse_cdf(
 ) -> Array:
     """[K, n, H] quantiles at u of distributions known at [Q] levels, [n, H, Q].
 
-    Linear between the levels; a generalised Pareto tail of the given shape (0 = exponential) beyond
-    the last, as heavy as the mean asks for, within bounds. Where even the last quantile is no order
-    of `lump` units, single orders of that size arrive as often as the mean says.
+    A climb from level to level, bent as the mean asks for, within bounds (`_bend`); beyond the last
+    a generalised Pareto tail of the given shape (0 = exponential), as heavy as the mean asks for,
+    within bounds. Where even the last quantile is no order of `lump` units, single orders of that
+    size arrive as often as the mean says.
     """
     edge = np.concatenate([[0.0], levels]).astype(np.float32)
     first = np.maximum(1.25 * quantiles[..., :1] - 0.25 * quantiles[..., 1:2], 0)
@@ -169,9 +171,10 @@ def inverse_cdf(
     moved = np.moveaxis(place, 0, -1)
     low = np.moveaxis(np.take_along_axis(knots, moved, axis=-1), -1, 0)
     high = np.moveaxis(np.take_along_axis(knots, moved + 1, axis=-1), -1, 0)
-    ramp = low + part * (high - low)
-    excess = tail_excess(mean, knots, edge)
-    value = _stepped(u, ramp, low, high, _step(mean, knots, edge, lump))
+    excess, step = tail_excess(mean, knots, edge), _step(mean, knots, edge, lump)
+    bend = _bend(mean, knots, edge, step, excess).astype(np.float32)
+    ramp = low + part**bend * (high - low)
+    value = _stepped(u, ramp, low, high, step)
     top = levels[-1]
     over = np.clip((1 - u) / (1 - top), 1e-4, 1.0)
     tail = -np.log(over) if abs(shape) < 1e-6 else (1 - shape) / shape * (over**-shape - 1)
@@ -201,6 +204,23 @@ def _step(mean: Array, knots: Array, edge: Array, lump: Array) -> Array:
     wanted = mean - (parts.sum(axis=-1) - first) - beyond
     at = edge[right] - wanted / np.where(size > 0, size, 1)
     return np.where(usable, np.clip(at, edge[right - 1], edge[right]), np.nan)
+
+
+def _bend(mean: Array, knots: Array, edge: Array, step: Array, excess: Array) -> Array:
+    """[n, H] exponent of the climb between two levels that makes the mean right; 1 = linear.
+
+    Quantiles of counts are whole, so climbs in a straight line can miss the mean by a twentieth,
+    and in every bucket to the same side. The mean of x^γ is 1 / (1 + γ).
+    """
+    width = np.diff(edge)
+    climbs = np.diff(knots) * width
+    stepped = np.isfinite(step)[..., None] & (knots[..., :-1] <= 0) & (knots[..., 1:] > 0)
+    jump = knots[..., 1:] * np.maximum(edge[1:] - np.nan_to_num(step)[..., None], 0)
+    below = np.where(stepped, jump, knots[..., :-1] * width).sum(axis=-1)
+    climb = np.where(stepped, 0, climbs).sum(axis=-1)
+    rest = mean - below - (1 - edge[-1]) * (knots[..., -1] + excess)
+    share = np.divide(rest, climb, out=np.full(mean.shape, 0.5), where=climb > 0)
+    return np.asarray(1 / np.clip(share, _LEAST_CLIMB, 1 - _LEAST_CLIMB) - 1)
 
 
 def _stepped(u: Array, ramp: Array, low: Array, high: Array, step: Array) -> Array:

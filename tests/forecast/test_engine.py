@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import nbinom
 
 from forecast import LEVELS, Panel, forecast, panel_of_series
 from forecast.backtest import head
@@ -124,6 +125,18 @@ def test_single_rare_orders_arrive_whole_and_as_often_as_the_mean_says():
     drawn = inverse_cdf(u, np.array([[0.024]]), quantiles, LEVELS, np.array([12.0]))
     assert set(np.unique(drawn)) == {0.0, 12.0}
     assert drawn.mean() == pytest.approx(0.024, rel=0.06)
+
+
+@pytest.mark.parametrize("spread", [1.0, 1.5, 3.0])
+def test_paths_of_counts_have_the_mean_that_is_told(spread):
+    """Whole quantiles, as of orders that come one by one (1) or in waves."""
+    means = np.linspace(0.5, 12, 231)
+    shape = means / (spread - 1) if spread > 1 else np.full(len(means), 1e9)
+    quantiles = nbinom.ppf(LEVELS, shape[:, None], (shape / (shape + means))[:, None])
+    u = np.broadcast_to(((np.arange(4_000) + 0.5) / 4_000)[:, None, None], (4_000, 1, len(means)))
+    drawn = inverse_cdf(u, means[None], quantiles[None], LEVELS, np.ones(1))
+    np.testing.assert_allclose(drawn.mean(axis=0)[0], means, rtol=0.02)
+    assert abs(drawn.mean(axis=0)[0] / means - 1).mean() < 0.002
 
 
 def test_a_new_product_borrows_from_the_one_it_resembles():
