@@ -19,6 +19,7 @@ _LEAST_LIKE, _AS_CLEAR = 0.1, 0.9  # of a season; its share of the clearest that
 _FAR = 4.0  # usual changes, beyond which one counts as this, so that no single one decides
 _OUTAGE = "outage"
 _HOLIDAY = "holiday"
+_AHEAD = 10_000  # buckets after the panel whose own length counts
 _OFTEN = 3  # events of one name that make it a type of its own
 
 
@@ -311,12 +312,9 @@ def _spans(
 ) -> list[_Span]:
     if not isinstance(panel.ds, pd.DatetimeIndex) or panel.width is None or events.empty:
         return []
-    ds = cast("pd.DatetimeIndex", panel.ds.append(panel.future(max(horizon, 1))))
-    step = panel.width // pd.Timedelta("1us")
-    origin = ds[0]
-    starts = (_stamps(events["starts_at"], ds) - origin) // pd.Timedelta("1us")
-    ends = (_stamps(events["ends_at"], ds) - origin) // pd.Timedelta("1us")
-    begin, end = np.asarray(starts) / step, np.asarray(ends) / step
+    length = len(panel.ds) + max(horizon, 1)
+    begin = position(panel, _stamps(events["starts_at"], panel.ds))
+    end = position(panel, _stamps(events["ends_at"], panel.ds))
     first, last = np.floor(begin).astype(int), np.ceil(end).astype(int)
     row_of = {str(i): k for k, i in enumerate(panel.ids)}
     groups = _groups(panel, products)
@@ -324,7 +322,7 @@ def _spans(
     spans = []
     for i, event in enumerate(events.to_dict("records")):
         rows = _concerned(event, row_of, groups, everyone)
-        if len(rows) and last[i] > 0 and first[i] < len(ds):
+        if len(rows) and last[i] > 0 and first[i] < length:
             name = event.get("name")
             told = "" if _blank(name) else str(name)
             spans.append(
@@ -339,6 +337,21 @@ def _spans(
                 )
             )
     return spans
+
+
+def position(panel: Panel, stamps: pd.DatetimeIndex) -> Array:
+    """float [E] buckets from the panel's start to each instant, NaN = no instant.
+
+    A part of a bucket is one of its own length, be it a day of 23 hours or a month. Before the
+    panel and far ahead of it buckets are as long as the nearest one.
+    """
+    ahead = np.clip((stamps.max() - panel.ds[-1]) / panel.width, 0, _AHEAD)
+    ds = cast("pd.DatetimeIndex", panel.ds.append(panel.future(int(np.nan_to_num(ahead)) + 2)))
+    edges, at = ds.as_unit("us").asi8, stamps.as_unit("us").asi8
+    bucket = np.clip(np.searchsorted(edges, at, side="right") - 1, 0, len(edges) - 2)
+    width = np.diff(edges)[bucket]
+    found = (bucket * width + at - edges[bucket]) / width
+    return np.where(stamps.isna(), np.nan, found)
 
 
 def _stamps(column: pd.Series, ds: pd.DatetimeIndex) -> pd.DatetimeIndex:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from forecast.calendars import Clock, clock_of, days_of, outages_of
+from forecast.calendars import Clock, clock_of, days_of, outages_of, position
 from forecast.censor import Censored, censored
 from forecast.demand import Array, Panel
 from forecast.runs import runs
@@ -350,8 +350,6 @@ def _told_launch(panel: Panel, products: pd.DataFrame | None) -> Array:
         return none
     ids = [str(i) for i in panel.ids]
     told = products.set_index(products["product_id"].astype(str))["launched_at"].reindex(ids)
-    width = panel.width
-    if not isinstance(panel.ds, pd.DatetimeIndex) or width is None or told.isna().all():
+    if not isinstance(panel.ds, pd.DatetimeIndex) or told.isna().all():
         return none
-    stamps = pd.DatetimeIndex(pd.to_datetime(told, utc=panel.ds.tz is not None))
-    return np.asarray((stamps - panel.ds[0]) / width, dtype=float)
+    return position(panel, pd.DatetimeIndex(pd.to_datetime(told, utc=panel.ds.tz is not None)))

@@ -27,8 +27,9 @@ _EMPTY_LOG = pd.Timedelta(days=7)
 class Panel:
     """What was asked for, by product [N] and regular bucket [T].
 
-    The buckets of a DatetimeIndex are equally long in elapsed time, so that local days of 23 and 25
-    hours have 23 and 25 hourly buckets. The first bucket to forecast follows the last one at once.
+    Buckets of hours or minutes are equally long in elapsed time, so that local days of 23 and 25
+    hours have 23 and 25 hourly buckets. Those of days and more are as long as the calendar has it.
+    Each ends where the next begins, the last one where the first to forecast does.
     """
 
     ids: Array  # [N] str

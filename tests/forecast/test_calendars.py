@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from forecast import Panel, find_peaks, forecast
-from forecast.calendars import clock_of, days_of, events_of
+from forecast.calendars import clock_of, days_of, events_of, outages_of
+from forecast.clean import launches
 from forecast.effects import learn_effects
 from forecast.tasks import prepare
 from tests.forecast import market
@@ -412,3 +413,27 @@ def test_a_holiday_is_an_event_where_the_season_leaves_no_days():
     task = prepare(panel, 24, events=told, season=12).task
     assert (task.events.start[0], task.events.stop[0]) == (24 * 10, 24 * 11)
     assert prepare(panel, 24, events=told).task.events.kinds == ()
+
+
+@pytest.mark.parametrize(
+    ("freq", "zone"),
+    [("1h", "Europe/Berlin"), ("D", "Europe/Berlin"), ("W", "Europe/Berlin")]
+    + [(freq, None) for freq in ("D", "B", "W-MON", "MS", "QS", "YS")],
+)
+@pytest.mark.parametrize("part", [0.0, 0.4])
+def test_outages_events_and_launches_lie_in_the_buckets_that_they_touch(freq, zone, part):
+    """Whatever the lengths of the buckets before, in the history and in the horizon."""
+    ds = pd.date_range("2024-03-01", periods=170, freq=freq, tz=zone)
+    panel = Panel(ids=np.array(["P"]), ds=ds, y=np.zeros((1, 170), dtype="f4"), freq=freq)
+    edges = ds.append(panel.future(30))
+    for first, buckets in ((3, 1), (100, 2), (150, 1), (168, 5), (180, 1)):
+        start = edges[first] + part * (edges[first + 1] - edges[first])
+        stop = first + buckets
+        end = edges[stop] - part * (edges[stop] - edges[stop - 1])
+        found = events_of(panel, 20, span("promotion", start, end), None)
+        assert (found.start[0], found.stop[0]) == (first, stop)
+        np.testing.assert_allclose([found.early[0], found.late[0]], part, atol=1e-6)
+        if first < 170:
+            assert outages_of(panel, span("outage", start, end), None)[0][:2] == (first, stop)
+        told = pd.DataFrame({"product_id": ["P"], "launched_at": [start]})
+        assert launches(panel, told)[0] == first
