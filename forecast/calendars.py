@@ -100,7 +100,7 @@ def clock_of(panel: Panel, horizon: int, *, season: int | None, days: Days | Non
     if isinstance(ds, pd.DatetimeIndex) and panel.width is not None:
         hours = panel.width / pd.Timedelta("1h")
         if follows_days(panel, season):
-            return _wall_clock(ds, round(24 / hours), hours, days, panel.y)
+            return _wall_clock(ds, panel.width, days, panel.y)
         season = season or _longer_season(panel.freq, hours)
     season = season or _season_of(panel.y)
     position = np.arange(length) + (-len(panel.ds)) % season
@@ -134,9 +134,10 @@ def follows_days(panel: Panel, season: int | None) -> bool:
     return day is not None and day > 1 and (season or panel.season) in (None, day, 7 * day)
 
 
-def _wall_clock(ds: pd.DatetimeIndex, day: int, hours: float, days: Days | None, y: Array) -> Clock:
-    minute = np.asarray(ds.hour * 60 + ds.minute)
-    slot = minute // int(hours * 60)
+def _wall_clock(ds: pd.DatetimeIndex, width: pd.Timedelta, days: Days | None, y: Array) -> Clock:
+    wall = ds.tz_localize(None)
+    slot = np.asarray((wall - wall.normalize()) // width)
+    day = pd.Timedelta("1D") // width
     date = _dates(ds)
     weekday = np.asarray(ds.day_of_week)
     if days is not None:
@@ -150,7 +151,7 @@ def _wall_clock(ds: pd.DatetimeIndex, day: int, hours: float, days: Days | None,
         slot=slot,
         date=date,
         weekday=weekday,
-        hours=hours,
+        hours=width / pd.Timedelta("1h"),
         table=_table(date, slot, day),
     )
 

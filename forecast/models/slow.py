@@ -94,11 +94,11 @@ def _series(task: Task, row: Any, origin: int) -> Series:
     seen = np.isfinite(flat)
     flat = np.interp(place, place[seen], flat[seen]) if seen.any() else np.zeros(span)
     clock, buckets = task.clock, np.arange(origin - span, origin + task.horizon)
-    minutes = clock.date[buckets] * 1440 + clock.slot[buckets] * (1440 // clock.day or 1)
+    seconds = clock.date[buckets] * 86_400 + clock.slot[buckets] * (86_400 // clock.day or 1)
     return Series(
         flat=flat,
         effect=past.effect[0].astype(float),
-        stamps=np.datetime64("2024-01-01", "us") + minutes.astype("m8[m]"),
+        stamps=np.datetime64("2024-01-01", "us") + seconds.astype("m8[s]"),
         day=clock.day,
         week=clock.week,
         levels=task.levels,

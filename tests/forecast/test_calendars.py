@@ -294,6 +294,30 @@ def test_days_begin_at_local_midnight_where_the_offset_is_no_whole_hour(zone):
     assert np.abs(result.mean - actual).sum() < 0.01 * actual.sum()
 
 
+@pytest.mark.parametrize("freq", ["30s", "90s", "16min", "15min", "1h", "6h"])
+@pytest.mark.parametrize("zone", [None, "Europe/Berlin"])
+def test_a_day_holds_each_of_its_slots_once(freq, zone):
+    """Of any width that parts a day, days of a change of clocks apart."""
+    ds = pd.date_range("2026-03-27", "2026-03-31", freq=freq, tz=zone, inclusive="left")
+    y = np.ones((1, len(ds)), dtype="f4")
+    panel = Panel(ids=np.array(["P"], dtype=object), ds=ds, y=y, freq=freq)
+    clock = clock_of(panel, 1, season=None)
+    assert clock.day == pd.Timedelta("1D") // pd.Timedelta(freq)
+    assert ((clock.slot >= 0) & (clock.slot < clock.day)).all()
+    for date in (0, 1, 3):
+        assert len(np.unique(clock.slot[clock.date == date])) == clock.day
+
+
+@pytest.mark.parametrize("freq", ["30s", "90s"])
+def test_demand_by_the_half_minute_is_forecast(freq):
+    ds = pd.date_range("2026-01-05", periods=4 * 86_400 // pd.Timedelta(freq).seconds, freq=freq)
+    y = by_local_clock(ds)
+    panel = Panel(ids=np.array(["P"], dtype=object), ds=ds, y=y, freq=freq)
+    ahead = panel.future(100)
+    got = forecast(panel, 100, members=["seasonal_naive"], n_paths=1).mean
+    np.testing.assert_allclose(got, by_local_clock(ahead), rtol=0.01)
+
+
 def test_a_zone_is_only_its_clock():
     """The same orders in a zone of UTC+8 and by a clock fixed at UTC+8 give the same numbers."""
     past = market.panel(n=4, days=40)
