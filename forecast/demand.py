@@ -254,6 +254,11 @@ def _regular_index(ds: pd.Series, freq: str) -> tuple[pd.Index[Any], str]:
     if isinstance(offset, pd.tseries.offsets.Tick):
         _refuse_wide((ds.max() - ds.min()) // pd.Timedelta(offset), freq)
     index = pd.date_range(ds.min(), ds.max(), freq=freq)
+    if index.empty:
+        raise ValueError(
+            f"every ds, such as {ds.min()}, lies between the starts of {freq} buckets; move each "
+            f"to the start of its bucket, such as {offset.rollback(ds.min())}, or give another freq"
+        )
     return cast("pd.Index[Any]", index.as_unit(ds.dt.unit)), freq
 
 
