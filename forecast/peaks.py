@@ -99,11 +99,11 @@ def crossings(panel: Panel, limit: Array) -> Array:
 
 
 def _recent(panel: Panel) -> Array:
-    """The last 28 days; 28 buckets where a bucket is longer than a day."""
+    """The last 28 days or, of numbered buckets, seasons; 28 buckets where one is longer."""
     if isinstance(panel.ds, pd.DatetimeIndex):
         days = int((panel.ds >= panel.future(1)[0] - _LOOKBACK).sum())
         return panel.y[:, -max(days, _LEAST_BUCKETS) :]
-    return panel.y[:, -28 * (panel.season or 24) :]
+    return panel.y[:, -_LEAST_BUCKETS * clock_of(panel, 1, season=None).day :]
 
 
 def median_of(forecast: Forecast) -> Array:
