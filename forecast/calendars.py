@@ -248,7 +248,7 @@ def _noons(event: dict[Any, Any], dates: pd.DatetimeIndex, ds: pd.DatetimeIndex)
 
 def _local(stamp: Any, ds: pd.DatetimeIndex) -> pd.Timestamp:
     """The panel's wall clock at an instant."""
-    aware = _stamps(pd.Series([stamp]), ds)
+    aware = _stamps(pd.Series([stamp]), ds, "events")
     return (aware if ds.tz is None else aware.tz_convert(ds.tz).tz_localize(None))[0]
 
 
@@ -314,8 +314,8 @@ def _spans(
     if not isinstance(panel.ds, pd.DatetimeIndex) or panel.width is None or events.empty:
         return []
     length = len(panel.ds) + max(horizon, 1)
-    begin = position(panel, _stamps(events["starts_at"], panel.ds))
-    end = position(panel, _stamps(events["ends_at"], panel.ds))
+    begin = position(panel, events["starts_at"], "events")
+    end = position(panel, events["ends_at"], "events")
     first, last = np.floor(begin).astype(int), np.ceil(end).astype(int)
     row_of = {str(i): k for k, i in enumerate(panel.ids)}
     groups = _groups(panel, products)
@@ -340,14 +340,21 @@ def _spans(
     return spans
 
 
-def position(panel: Panel, stamps: pd.DatetimeIndex) -> Array:
+def position(panel: Panel, column: pd.Series, what: str) -> Array:
     """float [E] buckets from the panel's start to each instant, NaN = no instant.
 
     A part of a bucket is one of its own length, be it a day of 23 hours or a month. Before the
     panel and far ahead of it buckets are as long as the nearest one.
+
+    Raises
+    ------
+    ValueError
+        When only one of panel and column has a time zone; `what` names the column.
     """
-    ahead = np.clip((stamps.max() - panel.ds[-1]) / panel.width, 0, _AHEAD)
-    ds = cast("pd.DatetimeIndex", panel.ds.append(panel.future(int(np.nan_to_num(ahead)) + 2)))
+    ds = cast("pd.DatetimeIndex", panel.ds)
+    stamps = _stamps(column, ds, what)
+    ahead = np.clip((stamps.max() - ds[-1]) / cast("pd.Timedelta", panel.width), 0, _AHEAD)
+    ds = cast("pd.DatetimeIndex", ds.append(panel.future(int(np.nan_to_num(ahead)) + 2)))
     edges, at = ds.as_unit("us").asi8, stamps.as_unit("us").asi8
     bucket = np.clip(np.searchsorted(edges, at, side="right") - 1, 0, len(edges) - 2)
     width = np.diff(edges)[bucket]
@@ -355,10 +362,13 @@ def position(panel: Panel, stamps: pd.DatetimeIndex) -> Array:
     return np.where(stamps.isna(), np.nan, found)
 
 
-def _stamps(column: pd.Series, ds: pd.DatetimeIndex) -> pd.DatetimeIndex:
+def _stamps(column: pd.Series, ds: pd.DatetimeIndex, what: str) -> pd.DatetimeIndex:
     stamps = pd.DatetimeIndex(column)
     if (stamps.tz is None) != (ds.tz is None):
-        raise ValueError("events and panel must both have a time zone, or neither")
+        raise ValueError(
+            f"{what} and panel must both have a time zone, or neither: {what} have "
+            f"{stamps.tz or 'none'}, the panel {ds.tz or 'none'}; localize or convert the former"
+        )
     return stamps
 
 

@@ -352,4 +352,4 @@ def _told_launch(panel: Panel, products: pd.DataFrame | None) -> Array:
     told = products.set_index(products["product_id"].astype(str))["launched_at"].reindex(ids)
     if not isinstance(panel.ds, pd.DatetimeIndex) or told.isna().all():
         return none
-    return position(panel, pd.DatetimeIndex(pd.to_datetime(told, utc=panel.ds.tz is not None)))
+    return position(panel, told, "launched_at")
