@@ -36,9 +36,10 @@ def observed(
     products: pd.DataFrame | None = None,
     events: pd.DataFrame | None = None,
     country: str | None = None,
+    raised: bool = True,
 ) -> Panel:
     """The panel of `clean`."""
-    return clean(panel, products=products, events=events, country=country).panel
+    return clean(panel, products=products, events=events, country=country, raised=raised).panel
 
 
 def clean(
@@ -47,13 +48,14 @@ def clean(
     products: pd.DataFrame | None = None,
     events: pd.DataFrame | None = None,
     country: str | None = None,
+    raised: bool = True,
 ) -> Cleaned:
     """Leave out what is no demand, and tell of it.
 
     NaN, not zero, during outage events, in gaps of the whole log, in the silence before a product's
     relaunch, before it was on sale, and where it was silent against all odds. Fake orders are taken
-    away from units and orders; units of a jam that turned customers away are raised to what they
-    should have been.
+    away from units and orders; units of a jam that turned customers away are `raised` to what they
+    should have been, or else not observed either.
     """
     y = panel.y.copy()
     orders = None if panel.orders is None else panel.orders.copy()
@@ -72,7 +74,7 @@ def clean(
         told.append(_relaunched(done, products))
         before = launches(done, products)
         y[np.arange(y.shape[1]) < before[:, None]] = np.nan
-        told.append(_uncensored(replace(done, marks=panel.marks), y, holiday))
+        told.append(_uncensored(replace(done, marks=panel.marks), y, holiday, raised))
     return Cleaned(panel=done, changes=by_time([_changes(panel, {}), *told]))
 
 
@@ -184,12 +186,14 @@ def _relaunched(done: Panel, products: pd.DataFrame | None) -> pd.DataFrame:
     )
 
 
-def _uncensored(panel: Panel, y: Array, holiday: Array) -> pd.DataFrame:
+def _uncensored(panel: Panel, y: Array, holiday: Array, raised: bool) -> pd.DataFrame:
     """Raise or forget in `y` what was cut short; a row for each run."""
     clock = clock_of(panel, 1, season=None)
     found = censored(panel, clock, holiday=holiday if holiday.any() else None)
     if not len(found.row):
         return _changes(panel, {})
+    if not raised:
+        found = replace(found, share=np.full_like(found.share, np.nan))
     before = y[found.row, found.bucket].astype(np.float64)
     y[found.row, found.bucket] = before * found.share
     return _changes(panel, _cut_short(panel, found, before))
