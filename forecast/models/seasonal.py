@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from forecast.demand import Array
-from forecast.features import Past, Task, same_time
+from forecast.features import Past, Task, past_origins, same_time
 from forecast.models.backcasts import past_errors, predicted
 from forecast.models.model import Prediction
 from forecast.models.residuals import Counts, error_quantiles
@@ -73,8 +73,7 @@ class Seasonal:
         first, day = task.origins[0], task.clock.day
         least = min(2 * day * task.clock.week, max(first // 2, day))
         stride = self.stride if task.clock.week > 1 else 1
-        starts = [first - task.horizon - k * stride * day for k in range(self.lookbacks)]
-        starts = [start for start in starts if start >= least]
+        starts = past_origins(task, least=least, stride=stride)[: self.lookbacks]
 
         def settled(past: Past, error: Array) -> Array:  # else no usual change
             known = past.origin - task.launch[past.rows] >= _SETTLED * day
