@@ -8,13 +8,12 @@ import numpy as np
 import pandas as pd
 
 from forecast.calendars import Clock, clock_of, days_of, outages_of, position
-from forecast.censor import Censored, censored
+from forecast.censor import RARELY_SILENT, Censored, censored
 from forecast.demand import Array, Panel
 from forecast.runs import runs
 from forecast.silences import silences
 
 GAP_ORDERS = 30.0  # a silence that swallows this many usual orders is no chance
-RARELY_SILENT = 0.08  # of the other weeks
 _PAUSE = pd.Timedelta(days=14)
 COLUMNS = ("product_id", "starts_at", "ends_at", "kind", "units_before", "units_after", "note")
 _LATE_START = 12.0  # orders that a product should have had before its first one

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from forecast.demand import Array
-from forecast.features import Task, past_of
+from forecast.features import Task, mean_units, past_of
 from forecast.models.model import Prediction
 from forecast.models.patience import Failure, each
 from forecast.models.seasonal import Seasonal, SeasonalFit
@@ -46,7 +46,7 @@ class Largest:
     def predict(self, task: Task, origin: int) -> Prediction:
         """Seasonal forecasts in which those of the largest series are replaced."""
         prediction = self.rest.predict(task, origin)
-        size = _mean_units(task.y[task.rows, :origin])
+        size = mean_units(task.y[task.rows, :origin], np.float64)
         chosen = np.sort(np.argsort(-size, kind="stable")[: self.most])
         jobs = [_series(task, task.rows[k], origin) for k in chosen]
         found = each(self.fit_one, jobs, seconds=self.seconds)
@@ -77,13 +77,6 @@ def slot_sizes(errors: Array, day: int) -> Array:
     power = np.bincount(slot, weights=errors**2, minlength=day)
     own = np.sqrt((power + 2 * overall**2) / (count + 2))
     return np.asarray(np.maximum(own, 0.1 * overall) / max(overall, 1e-12))
-
-
-def _mean_units(y: Array) -> Array:
-    """[N] mean of what was observed, 0 where nothing was."""
-    seen = np.isfinite(y)
-    total = np.where(seen, y, 0).sum(axis=1, dtype=np.float64)
-    return np.asarray(total / np.maximum(seen.sum(axis=1), 1))
 
 
 def _series(task: Task, row: Any, origin: int) -> Series:
