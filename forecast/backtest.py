@@ -81,7 +81,8 @@ def score_members(
     """Score each member alone, and the blend of them, from each cutoff of `plan`.
 
     Each window forecasts from the panel cut at its cutoff. Of what came later it knows only which
-    orders before it the whole log shows to be fake or jammed (`Panel.marks`). `members` None =
+    orders before it the whole log shows to be fake or jammed (`Panel.marks`). Buckets in which
+    demand was cut short are scored nowhere: what it would have been is a guess. `members` None =
     those that `forecast` blends by itself. A member that fails costs its own row, not the board.
     `seconds` is the time of one forecast, its training and calibration in it. What the other
     arguments are, see `forecast`.
@@ -89,7 +90,7 @@ def score_members(
     names = list(pick(members))
     runs = {**{name: [name] for name in names}, BLEND: names}
     products, events = checked_products(products, panel), checked_events(events)
-    truth = observed(panel, products=products, events=events, country=country)
+    truth = observed(panel, products=products, events=events, country=country, raised=False)
     cutoffs = list(plan.cutoffs(len(panel.ds)))
     make = partial(
         forecast, products=products, events=events, country=country, season=season, seed=seed

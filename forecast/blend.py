@@ -12,7 +12,7 @@ from forecast.category_levels import learn_category_levels
 from forecast.closed import closed, emptied
 from forecast.demand import Array
 from forecast.effects import learn_effects
-from forecast.features import Task
+from forecast.features import Task, mean_units
 from forecast.metrics import crps, mase_scale
 from forecast.models import Model, Prediction
 from forecast.models.chunks import in_chunks
@@ -66,9 +66,9 @@ class Blend:
 def segments(task: Task) -> Array:
     """int [N] by the usual number of orders a bucket; the last for what is no count of orders."""
     recent = task.y[:, -4 * task.clock.day * task.clock.week :]
-    seen = np.isfinite(recent)
-    mean = np.where(seen, recent, 0).sum(axis=1) / np.maximum(seen.sum(axis=1), 1)
-    rate = np.where(task.lump > 0, mean / np.where(task.lump > 0, task.lump, 1), np.inf)
+    rate = np.where(
+        task.lump > 0, mean_units(recent) / np.where(task.lump > 0, task.lump, 1), np.inf
+    )
     return np.searchsorted(np.asarray(_RATES), rate, side="right")
 
 

@@ -19,6 +19,7 @@ _LEAST_LIKE, _AS_CLEAR = 0.1, 0.9  # of a season; its share of the clearest that
 _FAR = 4.0  # usual changes, beyond which one counts as this, so that no single one decides
 _OUTAGE = "outage"
 _HOLIDAY = "holiday"
+_AHEAD = 10_000  # buckets after the panel whose own length counts
 _OFTEN = 3  # events of one name that make it a type of its own
 
 
@@ -99,7 +100,7 @@ def clock_of(panel: Panel, horizon: int, *, season: int | None, days: Days | Non
     if isinstance(ds, pd.DatetimeIndex) and panel.width is not None:
         hours = panel.width / pd.Timedelta("1h")
         if follows_days(panel, season):
-            return _wall_clock(ds, round(24 / hours), hours, days, panel.y)
+            return _wall_clock(ds, panel.width, days, panel.y)
         season = season or _longer_season(panel.freq, hours)
     season = season or _season_of(panel.y)
     position = np.arange(length) + (-len(panel.ds)) % season
@@ -133,9 +134,10 @@ def follows_days(panel: Panel, season: int | None) -> bool:
     return day is not None and day > 1 and (season or panel.season) in (None, day, 7 * day)
 
 
-def _wall_clock(ds: pd.DatetimeIndex, day: int, hours: float, days: Days | None, y: Array) -> Clock:
-    minute = np.asarray(ds.hour * 60 + ds.minute)
-    slot = minute // int(hours * 60)
+def _wall_clock(ds: pd.DatetimeIndex, width: pd.Timedelta, days: Days | None, y: Array) -> Clock:
+    wall = ds.tz_localize(None)
+    slot = np.asarray((wall - wall.normalize()) // width)
+    day = pd.Timedelta("1D") // width
     date = _dates(ds)
     weekday = np.asarray(ds.day_of_week)
     if days is not None:
@@ -149,7 +151,7 @@ def _wall_clock(ds: pd.DatetimeIndex, day: int, hours: float, days: Days | None,
         slot=slot,
         date=date,
         weekday=weekday,
-        hours=hours,
+        hours=width / pd.Timedelta("1h"),
         table=_table(date, slot, day),
     )
 
@@ -246,7 +248,7 @@ def _noons(event: dict[Any, Any], dates: pd.DatetimeIndex, ds: pd.DatetimeIndex)
 
 def _local(stamp: Any, ds: pd.DatetimeIndex) -> pd.Timestamp:
     """The panel's wall clock at an instant."""
-    aware = _stamps(pd.Series([stamp]), ds)
+    aware = _stamps(pd.Series([stamp]), ds, "events")
     return (aware if ds.tz is None else aware.tz_convert(ds.tz).tz_localize(None))[0]
 
 
@@ -311,12 +313,9 @@ def _spans(
 ) -> list[_Span]:
     if not isinstance(panel.ds, pd.DatetimeIndex) or panel.width is None or events.empty:
         return []
-    ds = cast("pd.DatetimeIndex", panel.ds.append(panel.future(max(horizon, 1))))
-    step = panel.width // pd.Timedelta("1us")
-    origin = ds[0]
-    starts = (_stamps(events["starts_at"], ds) - origin) // pd.Timedelta("1us")
-    ends = (_stamps(events["ends_at"], ds) - origin) // pd.Timedelta("1us")
-    begin, end = np.asarray(starts) / step, np.asarray(ends) / step
+    length = len(panel.ds) + max(horizon, 1)
+    begin = position(panel, events["starts_at"], "events")
+    end = position(panel, events["ends_at"], "events")
     first, last = np.floor(begin).astype(int), np.ceil(end).astype(int)
     row_of = {str(i): k for k, i in enumerate(panel.ids)}
     groups = _groups(panel, products)
@@ -324,7 +323,7 @@ def _spans(
     spans = []
     for i, event in enumerate(events.to_dict("records")):
         rows = _concerned(event, row_of, groups, everyone)
-        if len(rows) and last[i] > 0 and first[i] < len(ds):
+        if len(rows) and last[i] > 0 and first[i] < length:
             name = event.get("name")
             told = "" if _blank(name) else str(name)
             spans.append(
@@ -341,10 +340,35 @@ def _spans(
     return spans
 
 
-def _stamps(column: pd.Series, ds: pd.DatetimeIndex) -> pd.DatetimeIndex:
+def position(panel: Panel, column: pd.Series, what: str) -> Array:
+    """float [E] buckets from the panel's start to each instant, NaN = no instant.
+
+    A part of a bucket is one of its own length, be it a day of 23 hours or a month. Before the
+    panel and far ahead of it buckets are as long as the nearest one.
+
+    Raises
+    ------
+    ValueError
+        When only one of panel and column has a time zone; `what` names the column.
+    """
+    ds = cast("pd.DatetimeIndex", panel.ds)
+    stamps = _stamps(column, ds, what)
+    ahead = np.clip((stamps.max() - ds[-1]) / cast("pd.Timedelta", panel.width), 0, _AHEAD)
+    ds = cast("pd.DatetimeIndex", ds.append(panel.future(int(np.nan_to_num(ahead)) + 2)))
+    edges, at = ds.as_unit("us").asi8, stamps.as_unit("us").asi8
+    bucket = np.clip(np.searchsorted(edges, at, side="right") - 1, 0, len(edges) - 2)
+    width = np.diff(edges)[bucket]
+    found = (bucket * width + at - edges[bucket]) / width
+    return np.where(stamps.isna(), np.nan, found)
+
+
+def _stamps(column: pd.Series, ds: pd.DatetimeIndex, what: str) -> pd.DatetimeIndex:
     stamps = pd.DatetimeIndex(column)
     if (stamps.tz is None) != (ds.tz is None):
-        raise ValueError("events and panel must both have a time zone, or neither")
+        raise ValueError(
+            f"{what} and panel must both have a time zone, or neither: {what} have "
+            f"{stamps.tz or 'none'}, the panel {ds.tz or 'none'}; localize or convert the former"
+        )
     return stamps
 
 

@@ -7,14 +7,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from forecast.calendars import Clock, clock_of, days_of, outages_of
-from forecast.censor import Censored, censored
+from forecast.calendars import Clock, clock_of, days_of, outages_of, position
+from forecast.censor import RARELY_SILENT, Censored, censored
 from forecast.demand import Array, Panel
 from forecast.runs import runs
 from forecast.silences import silences
 
 GAP_ORDERS = 30.0  # a silence that swallows this many usual orders is no chance
-RARELY_SILENT = 0.08  # of the other weeks
 _PAUSE = pd.Timedelta(days=14)
 COLUMNS = ("product_id", "starts_at", "ends_at", "kind", "units_before", "units_after", "note")
 _LATE_START = 12.0  # orders that a product should have had before its first one
@@ -36,9 +35,10 @@ def observed(
     products: pd.DataFrame | None = None,
     events: pd.DataFrame | None = None,
     country: str | None = None,
+    raised: bool = True,
 ) -> Panel:
     """The panel of `clean`."""
-    return clean(panel, products=products, events=events, country=country).panel
+    return clean(panel, products=products, events=events, country=country, raised=raised).panel
 
 
 def clean(
@@ -47,13 +47,14 @@ def clean(
     products: pd.DataFrame | None = None,
     events: pd.DataFrame | None = None,
     country: str | None = None,
+    raised: bool = True,
 ) -> Cleaned:
     """Leave out what is no demand, and tell of it.
 
     NaN, not zero, during outage events, in gaps of the whole log, in the silence before a product's
     relaunch, before it was on sale, and where it was silent against all odds. Fake orders are taken
-    away from units and orders; units of a jam that turned customers away are raised to what they
-    should have been.
+    away from units and orders; units of a jam that turned customers away are `raised` to what they
+    should have been, or else not observed either.
     """
     y = panel.y.copy()
     orders = None if panel.orders is None else panel.orders.copy()
@@ -72,7 +73,7 @@ def clean(
         told.append(_relaunched(done, products))
         before = launches(done, products)
         y[np.arange(y.shape[1]) < before[:, None]] = np.nan
-        told.append(_uncensored(replace(done, marks=panel.marks), y, holiday))
+        told.append(_uncensored(replace(done, marks=panel.marks), y, holiday, raised))
     return Cleaned(panel=done, changes=by_time([_changes(panel, {}), *told]))
 
 
@@ -184,12 +185,14 @@ def _relaunched(done: Panel, products: pd.DataFrame | None) -> pd.DataFrame:
     )
 
 
-def _uncensored(panel: Panel, y: Array, holiday: Array) -> pd.DataFrame:
+def _uncensored(panel: Panel, y: Array, holiday: Array, raised: bool) -> pd.DataFrame:
     """Raise or forget in `y` what was cut short; a row for each run."""
     clock = clock_of(panel, 1, season=None)
     found = censored(panel, clock, holiday=holiday if holiday.any() else None)
     if not len(found.row):
         return _changes(panel, {})
+    if not raised:
+        found = replace(found, share=np.full_like(found.share, np.nan))
     before = y[found.row, found.bucket].astype(np.float64)
     y[found.row, found.bucket] = before * found.share
     return _changes(panel, _cut_short(panel, found, before))
@@ -350,8 +353,6 @@ def _told_launch(panel: Panel, products: pd.DataFrame | None) -> Array:
         return none
     ids = [str(i) for i in panel.ids]
     told = products.set_index(products["product_id"].astype(str))["launched_at"].reindex(ids)
-    width = panel.width
-    if not isinstance(panel.ds, pd.DatetimeIndex) or width is None or told.isna().all():
+    if not isinstance(panel.ds, pd.DatetimeIndex) or told.isna().all():
         return none
-    stamps = pd.DatetimeIndex(pd.to_datetime(told, utc=panel.ds.tz is not None))
-    return np.asarray((stamps - panel.ds[0]) / width, dtype=float)
+    return position(panel, told, "launched_at")

@@ -27,8 +27,9 @@ _EMPTY_LOG = pd.Timedelta(days=7)
 class Panel:
     """What was asked for, by product [N] and regular bucket [T].
 
-    The buckets of a DatetimeIndex are equally long in elapsed time, so that local days of 23 and 25
-    hours have 23 and 25 hourly buckets. The first bucket to forecast follows the last one at once.
+    Buckets of hours or minutes are equally long in elapsed time, so that local days of 23 and 25
+    hours have 23 and 25 hourly buckets. Those of days and more are as long as the calendar has it.
+    Each ends where the next begins, the last one where the first to forecast does.
     """
 
     ids: Array  # [N] str
@@ -253,6 +254,11 @@ def _regular_index(ds: pd.Series, freq: str) -> tuple[pd.Index[Any], str]:
     if isinstance(offset, pd.tseries.offsets.Tick):
         _refuse_wide((ds.max() - ds.min()) // pd.Timedelta(offset), freq)
     index = pd.date_range(ds.min(), ds.max(), freq=freq)
+    if index.empty:
+        raise ValueError(
+            f"every ds, such as {ds.min()}, lies between the starts of {freq} buckets; move each "
+            f"to the start of its bucket, such as {offset.rollback(ds.min())}, or give another freq"
+        )
     return cast("pd.Index[Any]", index.as_unit(ds.dt.unit)), freq
 
 

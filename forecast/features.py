@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from forecast.calendars import Clock, Days, Events
 from forecast.category_levels import CategoryLevels
@@ -205,6 +206,20 @@ def _shared(task: Task, rows: Array, origin: int, since: Array, weights: Array) 
     return np.where(task.lump[rows, None] > 0, ratio, 1.0).astype(np.float32)
 
 
+def past_origins(task: Task, *, least: int, stride: int = 1) -> list[int]:
+    """Origins from which the first origin's horizon had passed by then, latest first.
+
+    `stride` local days apart, at one local time (the first origin's, if the horizon is of whole
+    days) before and after a change of the clocks, and not before bucket `least`.
+    """
+    first, day = task.origins[0], task.clock.day
+    last = first - task.horizon % day
+    days = np.arange(task.horizon // day, last // day + 2)
+    found = task.clock.back(np.full(len(days), last), days)
+    passed = found[found <= first - task.horizon][::stride]
+    return [int(at) for at in passed if at >= least]
+
+
 def same_time(clock: Clock, ahead: Array, origin: int, k: int, *, weekly: bool = False) -> Array:
     """[H] bucket of the k-th last day known at the origin, at each bucket's own local time.
 
@@ -279,3 +294,10 @@ def mean_seen(x: Array) -> Array:
     count = seen.sum(axis=0)
     total = np.where(seen, x, 0).sum(axis=0)
     return np.asarray(np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0))
+
+
+def mean_units(y: Array, dtype: npt.DTypeLike | None = None) -> Array:
+    """[N] mean of what was observed of [N, T], summed as `dtype`; 0 where nothing was."""
+    seen = np.isfinite(y)
+    total = np.where(seen, y, 0).sum(axis=1, dtype=dtype)
+    return np.asarray(total / np.maximum(seen.sum(axis=1), 1))

@@ -10,6 +10,7 @@ import pandas as pd
 from forecast.calendars import clock_of, days_of, events_of
 from forecast.clean import observed
 from forecast.demand import Array, Panel
+from forecast.features import mean_units
 from forecast.forecasts import Forecast
 from forecast.known import checked_events, checked_products
 from forecast.levels import level_index
@@ -99,11 +100,11 @@ def crossings(panel: Panel, limit: Array) -> Array:
 
 
 def _recent(panel: Panel) -> Array:
-    """The last 28 days; 28 buckets where a bucket is longer than a day."""
+    """The last 28 days or, of numbered buckets, seasons; 28 buckets where one is longer."""
     if isinstance(panel.ds, pd.DatetimeIndex):
         days = int((panel.ds >= panel.future(1)[0] - _LOOKBACK).sum())
         return panel.y[:, -max(days, _LEAST_BUCKETS) :]
-    return panel.y[:, -28 * (panel.season or 24) :]
+    return panel.y[:, -_LEAST_BUCKETS * clock_of(panel, 1, season=None).day :]
 
 
 def median_of(forecast: Forecast) -> Array:
@@ -189,7 +190,7 @@ class _Causes:
         present["calendar"] = special[None, :] | (high.sum(axis=0) >= 2)
         week = panel.y[:, -clock.day * clock.week :]
         month = panel.y[:, -4 * clock.day * clock.week :]
-        rising = _mean(week) > _RISE * _mean(month)
+        rising = mean_units(week) > _RISE * mean_units(month)
         present["trend"] = np.broadcast_to(rising[:, None], (n, horizon))
         return cls(present=present)
 
@@ -205,8 +206,3 @@ class _Causes:
 def _at(y: Array, buckets: Array) -> Array:
     inside = (buckets >= 0) & (buckets < y.shape[1])
     return np.where(inside, y[:, np.where(inside, buckets, 0)], np.nan)
-
-
-def _mean(x: Array) -> Array:
-    seen = np.isfinite(x)
-    return np.asarray(np.where(seen, x, 0).sum(axis=1) / np.maximum(seen.sum(axis=1), 1))

@@ -73,7 +73,7 @@ def _levels(y: Array, clock: Clock, calendar: Array | None) -> tuple[Array, Arra
     weekday_of[clock.date[: y.shape[1]]] = clock.weekday[: y.shape[1]]
     seen = np.isfinite(daily)
     total = np.where(seen, daily, 0).sum(axis=1) / np.maximum(seen.sum(axis=1), 1)
-    floor = np.maximum(np.maximum(0.1 * total, _usual_sale(y)), 1e-9)
+    floor = np.maximum(np.maximum(0.1 * total, _mean_sale(y)), 1e-9)
     z = np.log(np.where(seen, daily, 0) + floor[:, None])
     z = _filled(z, seen)
     z = z - _weekdays(z, seen, weekday_of, clock.week)
@@ -90,7 +90,7 @@ def _levels(y: Array, clock: Clock, calendar: Array | None) -> tuple[Array, Arra
     return z, seen.astype(float)
 
 
-def _usual_sale(y: Array) -> Array:
+def _mean_sale(y: Array) -> Array:
     """[N] mean units of the buckets with any: an order's size where few come."""
     sold = np.nan_to_num(y) > 0
     return np.asarray(

@@ -46,7 +46,18 @@ def prepare(
     season: int | None = None,
     seed: int = 0,
 ) -> Prepared:
-    """Clean the panel, learn its effects and let new products borrow a past."""
+    """Clean the panel, learn its effects and let new products borrow a past.
+
+    Raises
+    ------
+    ValueError
+        When the panel has no product or no bucket, or its y holds infinite values.
+    """
+    if not panel.y.size:
+        raise ValueError(
+            f"the panel holds {len(panel.ids)} products and {len(panel.ds)} buckets; a forecast "
+            "needs one of each or more"
+        )
     if np.isinf(panel.y).any():
         raise ValueError("the panel's y holds infinite values; correct them, or NaN = not observed")
     products, events = checked_products(products, panel), checked_events(events)

@@ -9,13 +9,13 @@ import numpy as np
 
 from forecast.columns import design, slopes
 from forecast.demand import Array
-from forecast.features import Past, Task, past_of, same_time, spread
+from forecast.features import Past, Task, past_of, past_origins, same_time, spread
 from forecast.models.chunks import in_chunks
 from forecast.models.folds import cross_fit
 from forecast.models.model import Prediction
 from forecast.models.network import train
 from forecast.models.residuals import Counts, counted, mixed, poisson_counts, pool_counts
-from forecast.models.ridge import Crossed, Weights, crossed_weights, past_origins
+from forecast.models.ridge import Crossed, Weights, crossed_weights, taught_by
 from forecast.models.sample import LEAST, SIDES, Learned, Quantiles, Sample
 from forecast.models.seasonal import Seasonal, SeasonalFit
 from forecast.models.trees import grow
@@ -43,7 +43,7 @@ class Corrected:
 
     def fit(self, task: Task) -> CorrectedFit | SeasonalFit:
         """Learn from what precedes the first origin."""
-        if not past_origins(task):
+        if not taught_by(task):
             return Seasonal().fit(task)
         learn, most = _LEARNERS[self.learner]
         crossed = None if self.daily else crossed_weights(task)
@@ -125,8 +125,8 @@ def _sample(task: Task, crossed: Crossed | None, most: int) -> Sample | None:
     """
     day, first = task.clock.day, task.origins[0]
     least = min(2 * day * task.clock.week, max(first // 3, day))
-    starts = np.arange(first - task.horizon, least - 1, -day)[: _ORIGINS[1]]
-    if not len(starts):
+    starts = past_origins(task, least=least)[: _ORIGINS[1]]
+    if not starts:
         return None
     if len(task.rows) * task.horizon * len(starts) > most and len(starts) > _ORIGINS[0]:
         starts = starts[:: -(-len(starts) // _ORIGINS[0])]
@@ -136,8 +136,8 @@ def _sample(task: Task, crossed: Crossed | None, most: int) -> Sample | None:
     parts = []
     for start in starts:
         rows = np.sort(rng.choice(task.rows, size=each, replace=False, p=chance))
-        weights = None if crossed is None else crossed.at(int(start))
-        parts.append(_rows(task, past_of(task, rows, int(start)), weights))
+        weights = None if crossed is None else crossed.at(start)
+        parts.append(_rows(task, past_of(task, rows, start), weights))
     return Sample.joined(parts)
 
 

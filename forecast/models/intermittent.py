@@ -12,7 +12,7 @@ from itertools import chain
 import numpy as np
 
 from forecast.demand import Array
-from forecast.features import Past, Task, past_of
+from forecast.features import Past, Task, past_of, past_origins
 from forecast.models.chunks import in_chunks
 from forecast.models.model import Prediction
 from forecast.models.seasonal import Seasonal, SeasonalFit
@@ -100,8 +100,8 @@ class Intermittent:
         teach = counted[:: -(-len(counted) // _SERIES)]
         day, first = task.clock.day, task.origins[0]
         least = min(2 * day * task.clock.week, max(first // 2, day))
-        stride = (self.stride if task.clock.week > 1 else 1) * day
-        starts = range(first - task.horizon, least - 1, -stride)[: self.lookbacks]
+        stride = self.stride if task.clock.week > 1 else 1
+        starts = past_origins(task, least=least, stride=stride)[: self.lookbacks]
         most = max(_CELLS // max(len(starts) * task.horizon, 1), 50)
         teach = teach[:: -(-len(teach) // most)]
 

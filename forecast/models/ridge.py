@@ -10,7 +10,7 @@ import numpy as np
 
 from forecast.demand import Array
 from forecast.effects import settled
-from forecast.features import Past, Task, apart, change, mean_seen, past_of, same_time
+from forecast.features import Past, Task, apart, change, mean_seen, past_of, past_origins, same_time
 from forecast.models.backcasts import past_errors, predicted
 from forecast.models.chunks import in_chunks
 from forecast.models.model import Prediction
@@ -90,7 +90,7 @@ class Ridge:
 
     def fit(self, task: Task) -> RidgeFit | SeasonalFit:
         """Weights, and the errors that they made from past origins."""
-        starts = past_origins(task)
+        starts = taught_by(task)
         if not starts:
             return Seasonal().fit(task)
         found = crossed_weights(task, strict=True)
@@ -154,12 +154,12 @@ def _drifts(task: Task, past: Past) -> list[Array]:
     ]
 
 
-def past_origins(task: Task) -> list[int]:
-    """Origins at the first origin's time of day whose horizon had passed by then, latest first."""
-    day, first = task.clock.day, task.origins[0]
-    least = day * (task.clock.week + 2 if task.clock.week > 1 else 2)
+def taught_by(task: Task) -> list[int]:
+    """Past origins that the weights are learned from, latest first."""
+    clock = task.clock
+    least = clock.day * (clock.week + 2 if clock.week > 1 else 2)
     most = int(np.clip(_CELLS // (len(task.y) * task.horizon), *_ORIGINS))
-    return list(range(first - task.horizon, least - 1, -day))[:most]
+    return past_origins(task, least=least)[:most]
 
 
 _CROSSED: WeakKeyDictionary[Task, dict[bool, Crossed]] = WeakKeyDictionary()
@@ -183,7 +183,7 @@ def crossed(task: Task, *, blocks: int = _BLOCKS) -> Crossed:
 
 def _blocks(task: Task, most: int) -> list[Array]:
     """Past origins, parted into blocks of neighbours."""
-    starts = past_origins(task)
+    starts = taught_by(task)
     return np.array_split(np.asarray(starts), min(most, len(starts)))
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from forecast.demand import Array
-from forecast.features import Past, Task, same_time
+from forecast.features import Past, Task, mean_units, past_origins, same_time
 from forecast.models.backcasts import past_errors, predicted
 from forecast.models.model import Prediction
 from forecast.models.residuals import Counts, error_quantiles
@@ -38,7 +38,7 @@ class SeasonalNaive:
         at = same_time(clock, ahead, origin, 1, weekly=self.weekly)
         older = same_time(clock, ahead, origin, 2, weekly=self.weekly)
         y = task.y[task.rows, :origin].astype(np.float64)
-        usual = _fill(y)
+        usual = mean_units(y)
         point = np.where(at >= 0, y[:, at], np.nan)
         point = np.where(np.isfinite(point), point, np.where(older >= 0, y[:, older], np.nan))
         point = np.where(np.isfinite(point), point, usual[:, None])
@@ -50,11 +50,6 @@ class SeasonalNaive:
         return Prediction(
             mean=point.astype(np.float32), quantiles=np.sort(quantiles, axis=2).astype(np.float32)
         )
-
-
-def _fill(y: Array) -> Array:
-    seen = np.isfinite(y)
-    return np.asarray(np.where(seen, y, 0).sum(axis=1) / np.maximum(seen.sum(axis=1), 1))
 
 
 @dataclass(frozen=True)
@@ -73,8 +68,7 @@ class Seasonal:
         first, day = task.origins[0], task.clock.day
         least = min(2 * day * task.clock.week, max(first // 2, day))
         stride = self.stride if task.clock.week > 1 else 1
-        starts = [first - task.horizon - k * stride * day for k in range(self.lookbacks)]
-        starts = [start for start in starts if start >= least]
+        starts = past_origins(task, least=least, stride=stride)[: self.lookbacks]
 
         def settled(past: Past, error: Array) -> Array:  # else no usual change
             known = past.origin - task.launch[past.rows] >= _SETTLED * day

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from forecast.demand import Array
-from forecast.features import Task, past_of
+from forecast.features import Task, mean_units, past_of
 from forecast.models.model import Prediction
 from forecast.models.patience import Failure, each
 from forecast.models.seasonal import Seasonal, SeasonalFit
@@ -46,7 +46,7 @@ class Largest:
     def predict(self, task: Task, origin: int) -> Prediction:
         """Seasonal forecasts in which those of the largest series are replaced."""
         prediction = self.rest.predict(task, origin)
-        size = _mean_units(task.y[task.rows, :origin])
+        size = mean_units(task.y[task.rows, :origin], np.float64)
         chosen = np.sort(np.argsort(-size, kind="stable")[: self.most])
         jobs = [_series(task, task.rows[k], origin) for k in chosen]
         found = each(self.fit_one, jobs, seconds=self.seconds)
@@ -79,13 +79,6 @@ def slot_sizes(errors: Array, day: int) -> Array:
     return np.asarray(np.maximum(own, 0.1 * overall) / max(overall, 1e-12))
 
 
-def _mean_units(y: Array) -> Array:
-    """[N] mean of what was observed, 0 where nothing was."""
-    seen = np.isfinite(y)
-    total = np.where(seen, y, 0).sum(axis=1, dtype=np.float64)
-    return np.asarray(total / np.maximum(seen.sum(axis=1), 1))
-
-
 def _series(task: Task, row: Any, origin: int) -> Series:
     past = past_of(task, np.array([row]), origin)
     span = min(past.flat.shape[1], 8 * task.clock.day * task.clock.week)
@@ -94,11 +87,11 @@ def _series(task: Task, row: Any, origin: int) -> Series:
     seen = np.isfinite(flat)
     flat = np.interp(place, place[seen], flat[seen]) if seen.any() else np.zeros(span)
     clock, buckets = task.clock, np.arange(origin - span, origin + task.horizon)
-    minutes = clock.date[buckets] * 1440 + clock.slot[buckets] * (1440 // clock.day or 1)
+    seconds = clock.date[buckets] * 86_400 + clock.slot[buckets] * (86_400 // clock.day or 1)
     return Series(
         flat=flat,
         effect=past.effect[0].astype(float),
-        stamps=np.datetime64("2024-01-01", "us") + minutes.astype("m8[m]"),
+        stamps=np.datetime64("2024-01-01", "us") + seconds.astype("m8[s]"),
         day=clock.day,
         week=clock.week,
         levels=task.levels,

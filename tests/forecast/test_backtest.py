@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -103,6 +105,19 @@ def test_days_on_which_a_shop_is_closed_are_scored_and_known():
     known = outcome_of(whole, observed(shop, country="GB"), 48, country="GB")
     np.testing.assert_allclose(known.limit, np.quantile(whole.y[:, -24 * 28 :], 0.9, axis=1))
     assert (known.actual == 0).all()
+
+
+def test_demand_cut_short_is_learned_from_raised_and_scored_nowhere():
+    shop = market.panel(n=2, days=40, level=60.0)
+    jam = np.array([24 * 39 + 19, 24 * 39 + 20])
+    shop.y[0, jam] = shop.orders[0, jam] = 4
+    marks = {"kind": "jam", "product_id": "P0", "ds": shop.ds[jam], "burst": 0, "units": 0.0}
+    shop = replace(shop, marks=pd.DataFrame(marks | {"orders": 0.0, "note": ""}))
+    assert (observed(shop).y[0, jam] > 10).all()
+    unseen = np.isnan(observed(shop, raised=False).y)
+    assert np.argwhere(unseen).tolist() == [[0, at] for at in jam]
+    scores = score_members(shop, Backtest(horizon=24), members=["seasonal"])
+    assert set(scores.levels["count"]) == {2 * 24 - 2}
 
 
 def test_wrong_requests_are_told_before_the_work():

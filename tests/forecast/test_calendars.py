@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from forecast import Panel, find_peaks, forecast
-from forecast.calendars import clock_of, days_of, events_of
+from forecast.calendars import clock_of, days_of, events_of, outages_of
+from forecast.clean import launches
 from forecast.effects import learn_effects
 from forecast.tasks import prepare
 from tests.forecast import market
@@ -293,6 +294,30 @@ def test_days_begin_at_local_midnight_where_the_offset_is_no_whole_hour(zone):
     assert np.abs(result.mean - actual).sum() < 0.01 * actual.sum()
 
 
+@pytest.mark.parametrize("freq", ["30s", "90s", "16min", "15min", "1h", "6h"])
+@pytest.mark.parametrize("zone", [None, "Europe/Berlin"])
+def test_a_day_holds_each_of_its_slots_once(freq, zone):
+    """Of any width that parts a day, days of a change of clocks apart."""
+    ds = pd.date_range("2026-03-27", "2026-03-31", freq=freq, tz=zone, inclusive="left")
+    y = np.ones((1, len(ds)), dtype="f4")
+    panel = Panel(ids=np.array(["P"], dtype=object), ds=ds, y=y, freq=freq)
+    clock = clock_of(panel, 1, season=None)
+    assert clock.day == pd.Timedelta("1D") // pd.Timedelta(freq)
+    assert ((clock.slot >= 0) & (clock.slot < clock.day)).all()
+    for date in (0, 1, 3):
+        assert len(np.unique(clock.slot[clock.date == date])) == clock.day
+
+
+@pytest.mark.parametrize("freq", ["30s", "90s"])
+def test_demand_by_the_half_minute_is_forecast(freq):
+    ds = pd.date_range("2026-01-05", periods=4 * 86_400 // pd.Timedelta(freq).seconds, freq=freq)
+    y = by_local_clock(ds)
+    panel = Panel(ids=np.array(["P"], dtype=object), ds=ds, y=y, freq=freq)
+    ahead = panel.future(100)
+    got = forecast(panel, 100, members=["seasonal_naive"], n_paths=1).mean
+    np.testing.assert_allclose(got, by_local_clock(ahead), rtol=0.01)
+
+
 def test_a_zone_is_only_its_clock():
     """The same orders in a zone of UTC+8 and by a clock fixed at UTC+8 give the same numbers."""
     past = market.panel(n=4, days=40)
@@ -412,3 +437,27 @@ def test_a_holiday_is_an_event_where_the_season_leaves_no_days():
     task = prepare(panel, 24, events=told, season=12).task
     assert (task.events.start[0], task.events.stop[0]) == (24 * 10, 24 * 11)
     assert prepare(panel, 24, events=told).task.events.kinds == ()
+
+
+@pytest.mark.parametrize(
+    ("freq", "zone"),
+    [("1h", "Europe/Berlin"), ("D", "Europe/Berlin"), ("W", "Europe/Berlin")]
+    + [(freq, None) for freq in ("D", "B", "W-MON", "MS", "QS", "YS")],
+)
+@pytest.mark.parametrize("part", [0.0, 0.4])
+def test_outages_events_and_launches_lie_in_the_buckets_that_they_touch(freq, zone, part):
+    """Whatever the lengths of the buckets before, in the history and in the horizon."""
+    ds = pd.date_range("2024-03-01", periods=170, freq=freq, tz=zone)
+    panel = Panel(ids=np.array(["P"]), ds=ds, y=np.zeros((1, 170), dtype="f4"), freq=freq)
+    edges = ds.append(panel.future(30))
+    for first, buckets in ((3, 1), (100, 2), (150, 1), (168, 5), (180, 1)):
+        start = edges[first] + part * (edges[first + 1] - edges[first])
+        stop = first + buckets
+        end = edges[stop] - part * (edges[stop] - edges[stop - 1])
+        found = events_of(panel, 20, span("promotion", start, end), None)
+        assert (found.start[0], found.stop[0]) == (first, stop)
+        np.testing.assert_allclose([found.early[0], found.late[0]], part, atol=1e-6)
+        if first < 170:
+            assert outages_of(panel, span("outage", start, end), None)[0][:2] == (first, stop)
+        told = pd.DataFrame({"product_id": ["P"], "launched_at": [start]})
+        assert launches(panel, told)[0] == first

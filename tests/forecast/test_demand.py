@@ -154,6 +154,13 @@ def test_rows_that_can_not_be_forecast_from_are_named(frame, told):
         panel_of_series(frame, freq="1h")
 
 
+@pytest.mark.parametrize(("freq", "start"), [("MS", "2024-01-01"), ("W", "2024-01-14")])
+def test_stamps_between_the_starts_of_all_buckets_are_told_where_to_go(freq, start):
+    told = f"2024-01-15 00:00:00, lies between the starts of {freq} .* such as {start} 00:00:00"
+    with pytest.raises(ValueError, match=told):
+        panel_of_series(hourly([1.0], ds=pd.Timestamp("2024-01-15")), freq=freq)
+
+
 def test_the_largest_values_are_forecast_from():
     y = np.random.default_rng(0).uniform(-1e18, 1e18, 24 * 21)
     found = forecast(panel_of_series(hourly(y), freq="1h"), 24, members=["seasonal", "ridge"])

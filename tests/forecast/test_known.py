@@ -139,3 +139,15 @@ def test_what_is_asked_for_is_checked():
     with pytest.raises(ValueError, match=r"horizon 1\.5"):
         forecast(PANEL, 1.5, members=["seasonal"])
     assert forecast(PANEL, 24, members="seasonal").mean.shape == (3, 24)
+
+
+@pytest.mark.parametrize(("zone", "other"), [(None, "Asia/Shanghai"), ("UTC", None)])
+def test_stamps_and_panel_are_both_aware_or_both_naive(zone, other):
+    """A local time must not pass as an instant, nor an instant as a local time."""
+    start = pd.Timestamp("2025-11-20", tz=zone)
+    panel = replace(PANEL, ds=PANEL.ds.tz_localize(None).tz_localize(other))
+    products = pd.DataFrame({"product_id": PANEL.ids, "launched_at": start})
+    events = pd.DataFrame([EVENT | {"starts_at": start, "ends_at": start + pd.Timedelta("1h")}])
+    for name, known in (("launched_at", {"products": products}), ("events", {"events": events})):
+        with pytest.raises(ValueError, match=f"{name} and panel must both have a time zone"):
+            forecast(panel, 24, members=["seasonal"], **known)

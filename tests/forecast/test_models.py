@@ -6,7 +6,8 @@ import pytest
 
 from forecast.backtest import head
 from forecast.demand import Panel
-from forecast.models import MODELS, corrected
+from forecast.features import past_of
+from forecast.models import MODELS, backcasts, corrected, intermittent, ridge
 from forecast.tasks import prepare
 from tests.forecast import market
 
@@ -95,3 +96,26 @@ def test_learned_quantiles_are_asked_for_where_orders_are_no_counts_alone(member
     everywhere = fit.predict(made, made.origins[-1]).quantiles
     np.testing.assert_array_equal(some, everywhere)
     assert 0 < asked[0] < 0.9 * asked[1]
+
+
+@pytest.mark.parametrize("name", ["seasonal", "intermittent", "ridge", "lightgbm_daily"])
+@pytest.mark.parametrize("end", ["2026-04-10", "2026-03-30", "2025-11-05"])
+@pytest.mark.parametrize("horizon", [24, 30])
+def test_members_learn_from_one_local_time_on_both_sides_of_a_change_of_clocks(
+    name, end, horizon, monkeypatch
+):
+    ds = pd.date_range(end=end, periods=24 * 60, freq="h", tz="Europe/Berlin").as_unit("us")
+    y = np.random.default_rng(0).poisson(5, (3, len(ds))).astype(np.float32)
+    made = task(Panel(ids=np.array(list("abc"), dtype=object), ds=ds, y=y, orders=y), horizon)
+    origins = set()
+
+    def seen(task, rows, origin):
+        origins.add(int(origin))
+        return past_of(task, rows, origin)
+
+    for module in (backcasts, corrected, intermittent, ridge):
+        monkeypatch.setattr(module, "past_of", seen)
+    MODELS[name]().fit(made)
+    assert {*ds[sorted(origins)].hour} == {(made.clock.slot[len(ds)] - horizon) % 24}
+    assert max(origins) in range(len(ds) - horizon - 25, len(ds) - horizon + 1)
+    assert len(origins) >= 8

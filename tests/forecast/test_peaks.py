@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forecast import LEVELS, Forecast, Panel, find_peaks
+from forecast.peaks import thresholds
 from tests.forecast import market
 
 
@@ -103,6 +104,15 @@ def test_windows_are_the_high_buckets_at_every_width_and_when_the_clock_changes(
         assert row.ends_at.utcoffset() == row.ends_at.tz_convert("Europe/Berlin").utcoffset()
     np.testing.assert_array_equal(told, high)
     assert high.any()
+
+
+def test_numbered_buckets_are_usual_by_28_of_the_seasons_found_in_them():
+    """A season of 7 in a series that rose tenfold before its last 28 seasons."""
+    y = np.tile([1.0, 2, 3, 4, 5, 9, 9], 60)[None].astype(np.float32)
+    y[0, : -28 * 7] /= 10
+    y[0, -28 * 7 :] += np.random.default_rng(0).normal(0, 0.1, 28 * 7)
+    past = Panel(ids=np.array(["a"]), ds=pd.Index(np.arange(y.shape[1])), y=y, freq="1")
+    assert thresholds(past)[0] == np.quantile(y[0, -28 * 7 :], 0.9)
 
 
 def test_peaks_of_an_index_of_whole_numbers_end_where_the_next_bucket_starts():

@@ -12,7 +12,7 @@ from forecast.models.ridge import (
     candidates,
     crossed,
     crossed_weights,
-    past_origins,
+    taught_by,
 )
 from forecast.tasks import prepare
 from tests.forecast import market
@@ -79,7 +79,7 @@ def test_left_out_errors_are_nearer_to_those_to_come():
         expected = weights.expected(task, past_of(task, task.rows, origin))
         return float(np.abs(y[:, origin : origin + 48] - expected).mean())
 
-    origins = past_origins(task)
+    origins = taught_by(task)
     seen = np.mean([missed(found.whole, origin) for origin in origins])
     unseen = np.mean([missed(found, origin) for origin in origins])
     later = missed(found.whole, end)
@@ -90,8 +90,8 @@ def test_left_out_errors_are_nearer_to_those_to_come():
 def test_a_past_of_one_origin_leaves_nothing_out():
     task = prepare(market.panel(n=2, days=12), 72).task
     found = crossed_weights(task)
-    assert len(past_origins(task)) == 1
-    assert found.at(past_origins(task)[0]) is found.whole
+    assert len(taught_by(task)) == 1
+    assert found.at(taught_by(task)[0]) is found.whole
 
 
 def test_weights_of_one_task_are_learned_once_and_of_another_anew():

@@ -4,8 +4,10 @@ import time
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from forecast import Panel
 from forecast.blend import learn
 from forecast.models import MODELS, patience, told
 from forecast.models.decomposed import fit_mstl
@@ -187,3 +189,19 @@ def test_the_largest_are_those_that_sell_most_while_they_are_observed():
     task = replace(task, y=y)
     found = fit_largest(task, five, most=1, seconds=20.0).predict(task, task.origins[-1])
     assert [(row == 5.0).all() for row in found.mean] == [False, True]
+
+
+def shortest(series):
+    step = np.diff(series.stamps).min() / np.timedelta64(1, "s")
+    flat = np.full(len(series.effect), step)
+    return flat, np.repeat(flat[:, None], len(series.levels), axis=1)
+
+
+@pytest.mark.parametrize("seconds", [30, 90, 3600])
+def test_stamps_of_a_series_are_as_far_apart_as_its_buckets(seconds):
+    n = 2 * 86_400 // seconds
+    ds = pd.date_range("2026-01-05", periods=n, freq=f"{seconds}s")
+    y = np.arange(1, n + 1, dtype=np.float32)[None]
+    task = prepare(Panel(ids=np.array(["P"]), ds=ds, y=y, freq=f"{seconds}s"), HORIZON).task
+    found = fit_largest(task, shortest, most=1, seconds=20.0).predict(task, task.origins[-1])
+    assert (found.mean == seconds).all()

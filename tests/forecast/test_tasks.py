@@ -104,3 +104,11 @@ def test_a_series_without_any_value_changes_no_other():
         one, two = (getattr(each.task, name) for each in (alone, beside))
         assert one.tobytes() == two[:2].tobytes()
     assert alone.offset.tobytes() == beside.offset[:2].tobytes()
+
+
+@pytest.mark.parametrize(("products", "buckets"), [(0, 48), (2, 0)])
+def test_a_panel_without_products_or_buckets_is_refused(products, buckets):
+    ids, y = np.arange(products).astype(object), np.zeros((products, buckets), dtype=np.float32)
+    empty = Panel(ids=ids, ds=market.hours(buckets), y=y, orders=y)
+    with pytest.raises(ValueError, match=f"holds {products} products and {buckets} buckets"):
+        prepare(empty, 24)
