@@ -17,7 +17,7 @@ from planning.decide import limits_of, order_rows
 from planning.limits import Limits
 from planning.ownership import open_book
 from planning.policies import last_week
-from planning.problem import Market, Plan, market, orders, plan_of
+from planning.problem import Market, Orders, Plan, instant, market, orders, plan_of
 from planning.replay import Served, replay
 from planning.tables import InputRefused, read_orders, read_plan, read_workspace
 from planning.workspace import ConfigError, Workspace
@@ -27,6 +27,10 @@ NAMES = {  # for people
     "last-week": policies.NAMES["last-week"],
     "latest": policies.NAMES["plan"],
 }
+NOTHING_LAST_WEEK = (
+    "--plan last-week buys nothing, so it equals none: the orders before as-of don't reach back a "
+    "week, or nothing that was ordered in the same hours can be bought in time"
+)
 Kpis = Mapping[str, float | None]
 
 
@@ -102,16 +106,18 @@ def compare(
         if name not in ("none", "last-week")
     }
     known = _known_as_of(list(files.values()), workspace.timezone)
-    instant = as_of or known or now.tz_convert(workspace.timezone)
+    start = as_of or known or now.tz_convert(workspace.timezone)
     source = "that of the plan's run" if known else "the present moment; --as-of sets another"
-    inputs = read_workspace(workspace, instant, history="last-week" in plans)
+    inputs = read_workspace(workspace, start, history="last-week" in plans)
     log = read_orders(orders_file, workspace, inputs.tables["products"])
     sellers = market(inputs.tables, workspace.timezone)
     stream = orders(order_rows(log.orders), sellers.product_ids)
-    limits = limits_of(workspace, instant)
+    limits = limits_of(workspace, start)
     figures: dict[str, Figures] = {}
+    told = [*log.notes, *_orders_outside(stream, limits, sellers.tz)]
     for name in plans:
-        plan = _plan(name, files, workspace, sellers, inputs.orders, limits)
+        plan, notes = _plan(name, files, workspace, sellers, inputs.orders, limits)
+        told += [*notes, *_lines_outside(name, plan, limits)]
         figures[name] = _figures(
             [
                 replay(
@@ -133,7 +139,7 @@ def compare(
         orders=len(stream),
         counts=asdict(log.counts),
         report=report if report is not None and report.is_file() else None,
-        notes=[*log.notes, *([] if as_of else [f"as-of {instant.isoformat()}, {source}"])],
+        notes=[*told, *([] if as_of else [f"as-of {start.isoformat()}, {source}"])],
     )
 
 
@@ -160,17 +166,48 @@ def _plan(
     sellers: Market,
     history: pa.Table,
     limits: Limits,
-) -> Plan:
+) -> tuple[Plan, list[str]]:
+    """The plan of that name, and what people should know of it."""
     if name == "none":
-        return Plan.empty()
+        return Plan.empty(), []
     if name == "last-week":
-        return last_week(sellers, orders(order_rows(history), sellers.product_ids), limits)
+        plan = last_week(sellers, orders(order_rows(history), sellers.product_ids), limits)
+        return plan, [] if len(plan) else [NOTHING_LAST_WEEK]
     path = files[name]
-    plan = _read(path, workspace, sellers)
-    bound = path.parent / "committed.csv"
-    if name != "latest" or not bound.is_file():
-        return plan
-    return plan.joined(_read(bound, workspace, sellers))  # what the run planned around
+    plan, bound = _read(path, workspace, sellers), path.with_name("committed.csv")
+    if path.name != "plan.csv" or not bound.is_file():
+        return plan, []
+    confirmed = _read(bound, workspace, sellers)  # what the run planned around
+    if not len(confirmed):
+        return plan, []
+    told = f"--plan {name}: served with the {len(confirmed):,} confirmed lines of committed.csv"
+    return plan.joined(confirmed), [f"{told} beside it"]
+
+
+def _orders_outside(stream: Orders, limits: Limits, tz: str) -> list[str]:
+    """A note on orders outside the horizon, which no plan was made for."""
+    until = limits.as_of + limits.horizon
+    inside = len(stream.between(limits.as_of, until))
+    if inside == len(stream):
+        return []
+    first, end = (instant(at, tz).isoformat() for at in (limits.as_of, until))
+    return [
+        f"{inside:,} of {len(stream):,} orders lie in the horizon, {first} to {end}; the figures "
+        "are of all of them, though a plan is made for those alone: give the orders of that time, "
+        "or another --as-of"
+    ]
+
+
+def _lines_outside(name: str, plan: Plan, limits: Limits) -> list[str]:
+    """A note on a plan's lines outside the horizon: it was made for another time."""
+    since_as_of = plan.available_from - limits.as_of
+    inside = int(((since_as_of >= 0) & (since_as_of < limits.horizon)).sum())
+    if inside == len(plan):
+        return []
+    return [
+        f"--plan {name}: {inside:,} of {len(plan):,} lines become ready in the horizon; is it of "
+        "another time than --as-of?"
+    ]
 
 
 def _read(path: Path, workspace: Workspace, sellers: Market) -> Plan:

@@ -36,6 +36,13 @@ def matched(
     return cells, [f"{table.name}: unused columns {listed}"] if unused else []
 
 
+def theirs(table: Table, sheet: Sheet, renames: Mapping[str, str]) -> bool:
+    """Whether a sheet has what the table needs under the names of `renames`, and not under ours."""
+    ours = {column.name for column in table.columns if column.required}
+    named = {renames.get(name, name) for name in ours}
+    return named <= set(sheet.columns) and not ours <= set(sheet.columns)
+
+
 def _delimiter(sheet: Sheet) -> str:
     if len(sheet.columns) != 1:
         return ""

@@ -70,6 +70,16 @@ def rejected(table: str, quarantine: pd.DataFrame) -> list[str]:
     return [f"{table}: {what} in quarantine{whose}: {_few(told)}"]
 
 
+def ambiguous(table: str, count: int, tz: str) -> list[str]:
+    """Note accepted rows whose local time comes twice."""
+    if not count:
+        return []
+    return [
+        f"{table}: {count:,} rows hold a local time that comes twice in {tz} "
+        "(the clocks go back); the earlier instant was taken"
+    ]
+
+
 def meaning(tables: Mapping[str, pd.DataFrame], orders: pa.Table) -> list[str]:
     """Note what is allowed and yet likely a slip."""
     products, suppliers = tables["products"], tables["suppliers"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,7 +15,7 @@ import pyarrow as pa
 from planning.digest import sha256
 from planning.schema import ORDERS, PLAN, TABLES, Table
 from planning.tables import files, notes, source
-from planning.tables.columns import matched
+from planning.tables.columns import matched, theirs
 from planning.tables.problems import InputRefused
 from planning.tables.stage import Counts, Stage, quarantined
 from planning.tables.times import instant
@@ -39,7 +39,7 @@ class Inputs:
 
 @dataclass(frozen=True, kw_only=True)
 class OrderLog:
-    """One file of orders under our own column names."""
+    """One file of orders."""
 
     orders: pa.Table
     counts: Counts
@@ -169,16 +169,6 @@ def _samples(stage: Stage) -> list[str]:
     return told
 
 
-def _ambiguous_note(stage: Stage) -> list[str]:
-    count = stage.ambiguous()
-    if not count:
-        return []
-    return [
-        f"{stage.table.name}: {count:,} rows hold a local time that comes twice in {stage.tz} "
-        "(the clocks go back); the earlier instant was taken"
-    ]
-
-
 class Reader:
     """Reads tables one after the other, and gathers what speaks against them."""
 
@@ -231,6 +221,7 @@ class Reader:
         told: list[str],
         read: dict[str, Source],
     ) -> _Result:
+        twice = notes.ambiguous(stage.table.name, stage.ambiguous(), stage.tz)
         near: list[str] = []
         if "products" in self.known:
             ids = self.con.execute(f"SELECT product_id FROM {self.known['products']}").fetchall()
@@ -240,7 +231,7 @@ class Reader:
             rows=rows,
             counts=counts,
             quarantine=stage.quarantine(),
-            notes=[*dict.fromkeys(told), *_ambiguous_note(stage), *near],
+            notes=[*dict.fromkeys(told), *twice, *near],
             read=read,
         )
 
@@ -314,7 +305,7 @@ def _absent(table: Table) -> _Result:
 
 
 def read_orders(path: Path, workspace: Workspace, products: pd.DataFrame) -> OrderLog:
-    """Read a file of orders under our own column names, whenever they were placed.
+    """Read a file of orders, whenever they were placed: under our names or the workspace's own.
 
     Raises
     ------
@@ -327,7 +318,11 @@ def read_orders(path: Path, workspace: Workspace, products: pd.DataFrame) -> Ord
         ids = pa.table({"product_id": pa.array(products["product_id"].astype(object), pa.string())})
         con.register("known_products", ids)
         reader.known["products"] = "known_products"
-        result = reader.read(ORDERS, _sheets(here, "orders", con), {})
+        table, names, own = ORDERS, dict[str, str](), workspace.renames["orders"]
+        with suppress(InputRefused):  # reading tells it
+            if theirs(ORDERS, next(_sheets(here, "orders", con))(), own):
+                table, names = ORDERS.spoken(workspace.words["orders"]), dict(own)
+        result = reader.read(table, _sheets(here, "orders", con), names)
     if result is None:
         raise InputRefused(reader.problems)
     return OrderLog(

@@ -486,15 +486,17 @@ def test_equal_answers_give_equal_plans_and_a_dry_run_writes_nothing(replanned, 
     assert contents(other / "runs") == before
 
 
-def test_the_latest_plan_is_replayed_with_what_it_was_made_around(replanned):
+def test_a_run_s_plan_is_replayed_with_what_it_was_made_around(replanned, tmp_path):
     root, _, answer = replanned
-    folder = Path(answer.said["run_dir"])
+    plan = Path(answer.said["run_dir"]) / "plan.csv"
 
     def spent(plan: object) -> float:
         orders = root / "future.parquet"
-        return call("replay", "-w", root, "--orders", orders, "--plan", plan).said["prealloc_spend"]
+        asked = ("replay", "-w", root, "--orders", orders, "--plan", plan, "--as-of", AS_OF)
+        return call(*asked).said["prealloc_spend"]
 
-    assert spent("latest") > spent(folder / "plan.csv") >= 0
+    bare = shutil.copy(plan, tmp_path / "plan.csv")
+    assert spent("latest") == spent(plan) > spent(bare) >= 0
 
 
 def test_a_run_as_of_before_the_answer_was_known_does_not_know_it(asked, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,8 @@ KEYS = {
     *("spend", "prealloc_spend", "spot_spend", "lost_value", "left_value"),
     "by_segment",
 }
+TZ = "Asia/Shanghai"
+SHOP = {"order_id": "no", "product_id": "sku", "status": "state"}  # names of a shop's own
 ORDERS = "order_id,product_id,ordered_at,quantity,status\n"
 
 
@@ -170,3 +173,77 @@ def test_latest_needs_a_run(fresh):
     answer = call("replay", "-w", fresh, "--orders", fresh / "future.parquet", "--plan", "latest")
     assert answer.code == 2
     assert "peakahead run" in answer.said["error"]
+
+
+# What the figures don't show
+
+
+@pytest.mark.parametrize(("later", "some"), [("36h", True), ("30D", False)])
+def test_orders_of_another_time_than_the_horizon_are_told(finished, tmp_path, later, some):
+    orders = pd.read_parquet(finished.root / "future.parquet")
+    for column in ("ordered_at", "delivered_at"):
+        orders[column] += pd.Timedelta(later)
+    orders.to_parquet(tmp_path / "orders.parquet")
+    orders = orders[orders["status"] != "cancelled"]
+    end = pd.Timestamp(AS_OF, tz=TZ) + pd.Timedelta("72h")
+    inside = int((orders["ordered_at"] < end).sum())
+    assert (inside > 0) == some
+    told = replay(finished, "none", orders=tmp_path / "orders.parquet")
+    assert told.code == 0
+    assert f"{inside:,} of {len(orders):,} orders lie in the horizon" in told.err
+    assert "orders lie in the horizon" not in replay(finished, "none").err
+
+
+def test_a_plan_of_another_time_than_as_of_is_told(finished):
+    lines = len(pd.read_csv(finished.run_dir / "plan.csv"))
+    told = replay(finished, "latest", as_of="2026-04-30").err
+    assert f"--plan latest: 0 of {lines} lines become ready in the horizon" in told
+    assert "become ready" not in replay(finished, "latest").err
+
+
+def test_a_last_week_without_orders_is_told(finished):
+    told = replay(finished, "last-week", as_of="2027-03-30")
+    assert told.code == 0
+    assert "--plan last-week buys nothing" in told.err
+    assert "buys nothing" not in replay(finished, "last-week").err
+
+
+def test_a_run_s_plan_is_served_with_what_was_confirmed_before(finished, tmp_path):
+    run = Path(shutil.copytree(finished.run_dir, tmp_path / "run"))
+    plan = pd.read_csv(run / "plan.csv", dtype=str, keep_default_na=False)
+    plan[::2].to_csv(run / "plan.csv", index=False)
+    plan[1::2].to_csv(run / "committed.csv", index=False)
+    told = replay(finished, run / "plan.csv")
+    assert f"with the {len(plan[1::2])} confirmed lines of committed.csv" in told.err
+    whole = replay(finished, "latest").said
+    assert told.said["mean_minutes"] == pytest.approx(whole["mean_minutes"], rel=0.05)
+    assert told.said["prealloc_spend"] == pytest.approx(whole["prealloc_spend"], rel=0.05)
+    shutil.copy(run / "plan.csv", tmp_path / "plan.csv")
+    bare = replay(finished, tmp_path / "plan.csv")
+    assert "committed.csv" not in bare.err
+    assert bare.said["instant_share"] < told.said["instant_share"]
+
+
+def in_shop_s_words(path: Path, target: Path) -> None:
+    orders = pd.read_parquet(path).rename(columns=SHOP)
+    orders["state"] = orders["state"].replace({"delivered": "served"})
+    orders.to_parquet(target)
+
+
+def test_orders_may_have_the_names_and_words_of_the_workspace(finished, fresh, tmp_path):
+    fresh.joinpath("orders.csv").unlink()
+    in_shop_s_words(fresh / "orders.parquet", fresh / "orders.parquet")
+    in_shop_s_words(fresh / "future.parquet", tmp_path / "theirs.parquet")
+    renames = "".join(f'{ours} = "{name}"\n' for ours, name in SHOP.items())
+    words = f'[data.columns.orders]\n{renames}[data.values.orders.status]\ndelivered = "served"\n'
+    config = fresh / "peakahead.toml"
+    config.write_text(f"{config.read_text()}\n{words}")
+    asked = ("replay", "-w", fresh, "--plan", "none", "--as-of", AS_OF, "--orders")
+    for path in (tmp_path / "theirs.parquet", fresh / "future.parquet"):
+        assert call(*asked, path).said == replay(finished, "none").said
+    less = pd.read_parquet(tmp_path / "theirs.parquet").drop(columns="sku")
+    less.to_parquet(tmp_path / "less.parquet")
+    refused = call(*asked, tmp_path / "less.parquet")
+    assert refused.code == 1
+    assert "orders: " in refused.said["error"]
+    assert "lacks the columns" in refused.said["error"]
