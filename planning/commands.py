@@ -15,7 +15,17 @@ from typing import Any
 import pandas as pd
 
 from forecast import forecast as forecast_panel
-from planning import acks, comparison, job, ledger, logbook, scoreboard, standings, target
+from planning import (
+    acks,
+    comparison,
+    job,
+    ledger,
+    logbook,
+    scoreboard,
+    series,
+    standings,
+    target,
+)
 from planning.advice import on_time
 from planning.audit import audit
 from planning.console import log, progress
@@ -28,7 +38,6 @@ from planning.ownership import open_book
 from planning.plots import KEPT
 from planning.problem import Array
 from planning.scorecard import card_words, remarks, scorecard
-from planning.series import forecast_series, read_panel
 from planning.tables import Inputs, read_workspace
 from planning.workspace import ConfigError, Workspace, load_workspace, parse_as_of
 
@@ -189,9 +198,9 @@ def _forecast_series(
     arguments: argparse.Namespace, forecaster: Forecaster
 ) -> tuple[pd.DataFrame, Array, None]:
     """Quantiles of a long frame, who forecast each series, and no peaks."""
-    _require_shape(arguments)
+    series.require_options(vars(arguments))
     with progress(quiet=arguments.quiet) as report:
-        frame, models = forecast_series(
+        frame, models, notes = series.forecast_series(
             arguments.series,
             freq=arguments.freq,
             horizon=arguments.horizon,
@@ -200,6 +209,7 @@ def _forecast_series(
             progress=report,
             forecaster=forecaster,
         )
+    _tell(arguments, notes, [])
     return frame, models, None
 
 
@@ -207,7 +217,7 @@ def _forecast_workspace(
     arguments: argparse.Namespace, forecaster: Forecaster
 ) -> tuple[pd.DataFrame, Array, int]:
     """Quantiles of a workspace's demand, who forecast each product, and the number of peaks."""
-    _refuse_shape(arguments)
+    series.refuse_options(vars(arguments))
     workspace, as_of, inputs = _read(arguments)
     with progress(quiet=arguments.quiet) as report:
         demand = expect_demand(
@@ -252,14 +262,17 @@ def backtest(arguments: argparse.Namespace) -> Said:
     scoreboard.check(asked, arguments.out)
     _check_place(arguments.out)
     if arguments.series is not None:
-        _require_shape(arguments)
+        series.require_options(vars(arguments))
         with progress(quiet=arguments.quiet) as report:
-            panel = read_panel(arguments.series, freq=arguments.freq, season=arguments.season)
+            panel = series.read_panel(
+                arguments.series, freq=arguments.freq, season=arguments.season
+            )
             scores = scoreboard.of_series(
                 panel, arguments.horizon, asked, season=arguments.season, progress=report
             )
+        _tell(arguments, series.gap_notes(panel), [])
     else:
-        _refuse_shape(arguments)
+        series.refuse_options(vars(arguments))
         workspace, as_of, inputs = _read(arguments)
         with progress(quiet=arguments.quiet) as report:
             scores = scoreboard.of_workspace(workspace, inputs, as_of, asked, progress=report)
@@ -270,18 +283,6 @@ def backtest(arguments: argparse.Namespace) -> Said:
         "out": [str(path.resolve()) for path in written],
         "text": text,
     }
-
-
-def _require_shape(arguments: argparse.Namespace) -> None:
-    if arguments.freq is None or arguments.horizon is None:
-        raise ConfigError("--series needs --freq and --horizon")
-
-
-def _refuse_shape(arguments: argparse.Namespace) -> None:
-    for name in ("freq", "horizon", "season"):
-        if getattr(arguments, name) is not None:
-            told = "a workspace's are set in its peakahead.toml under [forecast]"
-            raise ConfigError(f"--{name} belongs to --series; {told}")
 
 
 def replay(arguments: argparse.Namespace) -> Said:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,26 @@ from planning.tables import InputRefused
 from planning.workspace import ConfigError
 
 COLUMNS = ("unique_id", "ds", "y")
+MOST_GAPS = 0.05  # of the buckets of all series, without a word
+
+
+def require_options(given: Mapping[str, object]) -> None:
+    """Raise ConfigError unless the options beside --series tell what such a file needs told."""
+    if given["freq"] is None or given["horizon"] is None:
+        raise ConfigError("--series needs --freq and --horizon")
+    if given["as_of"] is not None:
+        raise ConfigError(
+            "--as-of belongs to a workspace; of --series every row counts as history: leave the "
+            "later ones out of the file"
+        )
+
+
+def refuse_options(given: Mapping[str, object]) -> None:
+    """Raise ConfigError where an option of --series is given for a workspace."""
+    for name in ("freq", "horizon", "season"):
+        if given[name] is not None:
+            told = "a workspace's are set in its peakahead.toml under [forecast]"
+            raise ConfigError(f"--{name} belongs to --series; {told}")
 
 
 def forecast_series(
@@ -29,8 +50,8 @@ def forecast_series(
     seed: int,
     progress: Progress,
     forecaster: Forecaster = forecast,
-) -> tuple[pd.DataFrame, Array]:
-    """Forecast every series of a file: rows of unique_id, ds, mean, q0.01 …, and the models used.
+) -> tuple[pd.DataFrame, Array, list[str]]:
+    """Forecast every series of a file: rows of unique_id, ds, mean, q0.01 …, models used, notes.
 
     Raises
     ------
@@ -42,13 +63,28 @@ def forecast_series(
     panel, kind = _read(path, freq=freq, season=season)
     ahead = forecaster(panel, horizon, season=season, n_paths=1, seed=seed, progress=progress)
     frame = ahead.frame().rename(columns={ahead.id_name: "unique_id"})
-    return frame.assign(ds=_of_kind(frame["ds"], kind)), ahead.model
+    return frame.assign(ds=_of_kind(frame["ds"], kind)), ahead.model, gap_notes(panel)
 
 
 def _of_kind(ds: pd.Series, kind: np.dtype | ExtensionDtype) -> pd.Series:
     """`ds` in the type that the history had, unless that is too narrow for what follows it."""
     cast = ds.astype(kind)
     return cast if (cast.astype(ds.dtype) == ds).all() else ds
+
+
+def gap_notes(panel: Panel) -> list[str]:
+    """A note where many buckets between a series' first and last value hold none."""
+    known = ~np.isnan(panel.y)
+    begun = np.maximum.accumulate(known, axis=1)
+    over = np.maximum.accumulate(known[:, ::-1], axis=1)[:, ::-1]
+    span = int((begun & over).sum())
+    gaps = span - int(known.sum())
+    if gaps <= MOST_GAPS * span:
+        return []
+    return [
+        f"{gaps / span:.0%} of the buckets between the first and last value of their series have "
+        "no row or an empty y: they count as not observed; write 0 where nothing was asked for"
+    ]
 
 
 def read_panel(path: Path, *, freq: str, season: int | None) -> Panel:

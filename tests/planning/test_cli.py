@@ -187,6 +187,14 @@ WRONG = {
     "no days": ["evaluate", "--days", "0"],
     "no seeds": ["replay", "--orders", "o.csv", "--plan", "none", "--seeds", "0"],
     "series without a horizon": ["backtest", "--series", "s.csv", "--freq", "1h"],
+    "as-of of series": [
+        *("forecast", "--series", "s.csv", "--freq", "1h", "--horizon", "3"),
+        *("--as-of", "2026-03-30"),
+    ],
+    "as-of of scored series": [
+        *("backtest", "--series", "s.csv", "--freq", "1h", "--horizon", "3"),
+        *("--as-of", "2026-03-30"),
+    ],
     "horizon": ["forecast", "--series", "s.csv", "--freq", "1h", "--horizon", "none"],
     "out": ["forecast", "--out", "forecast.xlsx"],
     "model": ["forecast", "--model", "nowhere/kept.model"],

@@ -8,7 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from forecast import panel_of_series
 from planning.cli import USAGE
+from planning.series import gap_notes
 from tests.planning.workspaces import call
 
 LEVELS = ["q0.01", "q0.05", *[f"q0.{k}" for k in range(1, 10)], "q0.95", "q0.99"]
@@ -232,3 +234,18 @@ def test_a_file_that_is_no_model_is_left_alone(tmp_path):
     assert "no model" in answer.err
     assert path.read_bytes() == before
     assert not (tmp_path / "out.csv").exists()
+
+
+@pytest.mark.parametrize(("every", "told"), [(25, ""), (5, "20% of the buckets")])
+def test_many_buckets_that_nobody_observed_are_told(every, told):
+    frame = frame_of(STAMPS["naive"])
+    row = frame.groupby("unique_id").cumcount()
+    seen = frame[row % every != 1]
+    notes = gap_notes(panel_of_series(seen, freq="1h"))
+    assert [told in note for note in notes] == ([True] if told else [])
+
+
+def test_a_series_that_begins_late_is_no_gap():
+    frame = frame_of(STAMPS["naive"])
+    late = frame[frame["unique_id"] == "NA"].iloc[N // 2 :].assign(unique_id="late")
+    assert gap_notes(panel_of_series(pd.concat([frame, late]), freq="1h")) == []
