@@ -65,13 +65,30 @@ def capital_for(frontier: pd.DataFrame, target_share: float, most_spend: float) 
 
 
 def capital_advice(
-    frontier: pd.DataFrame, *, capital: float, target_share: float, most_spend: float
+    frontier: pd.DataFrame,
+    *,
+    capital: float,
+    target_share: float,
+    most_spend: float,
+    left: float,
+    least_line: float,
 ) -> str:
-    """How much more capital reaches the target share, if any on the frontier does."""
+    """How much more capital reaches the target share, if any on the frontier does.
+
+    `left` of the capital nothing has committed; the smallest line costs `least_line`, inf = none.
+    """
     if capital <= 0:
         return "There is no working capital: nothing can be bought ahead."
+    if len(frontier) == 1 and left < least_line < np.inf:
+        return (
+            f"{left:,.2f} of working capital is left, too little for any line: the smallest costs "
+            f"{least_line:,.2f}."
+        )
     if len(frontier) == 1:
-        return "More working capital doesn't help: nothing is worth buying ahead at these terms."
+        return (
+            "Nothing more is worth buying ahead at these terms, with half as much working capital "
+            "again neither."
+        )
     needed = capital_for(frontier, target_share, most_spend)
     if np.isnan(needed):
         best = frontier.iloc[-1]

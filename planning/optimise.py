@@ -30,6 +30,7 @@ YEAR = 365 * DAY
 ROUNDS = 8  # slices of the money
 GIVEN_BACK = (0.3, 0.2, 0.1)  # of the money, spent anew in two slices if that is better
 SMALL_CHANGE = 1e-4  # of the money: what is left over when no other round is worth its time
+SPENT = 0.02  # of the working capital: it is told as used up where no more is left
 SHARE_TRIES = 6  # growths before what is above its supplier's share is taken back
 SHARE_ROOM = 1.25  # of the money of one growth that shares are taken of in the next
 SAMPLE = 200  # products that tell the first round what to expect
@@ -284,13 +285,34 @@ def _minute_prices(before: Expectation, futures: Sequence[Future], aims: Aims) -
     return [price for price in urgent if price > aims.delay_cost] + calm
 
 
-def _status(predicted: Expectation, limits: Limits, aims: Aims) -> str:
+def cheapest_step(allocation: Allocation, futures: Sequence[Future]) -> float:
+    """Money of the cheapest pack that a line may have more, or of the smallest new line.
+
+    Of products that are ordered in the futures; infinite where the offers' caps allow neither.
+    """
+    market, held = allocation.market, allocation.units
+    ordered = np.zeros(len(market.product_ids), dtype=bool)
+    for future in futures:
+        ordered[future.orders.product] = True
+    pack = np.maximum(market.pack_size, 1)
+    step = np.where(held > 0, pack[:, None], allocation.least[:, None])
+    room = np.minimum(allocation.room(), allocation.plan_room()[:, None])
+    offer, slot = np.nonzero((step <= room) & ordered[market.offer_product][:, None])
+    units = held[offer, slot]
+    larger = units + step[offer, slot]
+    money = larger * market.line_cost(offer, larger) - units * market.line_cost(offer, units)
+    return float(money.min(initial=np.inf))
+
+
+def _status(predicted: Expectation, allocation: Allocation, judge: Simulator, aims: Aims) -> str:
     met = int((predicted.on_time >= aims.target_share).sum())
     chance = f"in {met} of {len(predicted.on_time)} sampled futures"
     if predicted.on_time_share >= aims.target_share:
         return f"target met, {chance}"
-    bound = (limits.committed.units * limits.committed.unit_cost).sum()
-    if bound + predicted.prealloc_value >= 0.98 * limits.working_capital:
+    left, step = allocation.money_left(), cheapest_step(allocation, judge.futures)
+    if left < step < np.inf and not allocation.money().any():
+        return f"target missed, met {chance}: working capital is too small for any line"
+    if left <= SPENT * allocation.limits.working_capital or left < step < np.inf:
         return f"target missed, met {chance}: working capital is used up"
     return f"target missed, met {chance}: the offers' terms leave no better use of money"
 
@@ -359,7 +381,7 @@ def solve(
         plan=plan,
         starts=allocation.starts,
         reasons=reasons(judge, plan, allocation.starts),
-        status=_status(predicted, limits, aims),
+        status=_status(predicted, allocation, judge, aims),
         objective=predicted.cost
         + aims.delay_cost * predicted.delay(worst)
         + money_cost * predicted.prealloc_value,

@@ -15,10 +15,10 @@ import numpy as np
 import pandas as pd
 
 from planning.advice import capital_advice, effect, jam_advice, late_by
-from planning.allocation import Allocation, Step
+from planning.allocation import ABOVE, Allocation, Step
 from planning.expectation import Aims, Expectation, expect
 from planning.limits import Limits
-from planning.optimise import Progress, Solution, grow_on
+from planning.optimise import Progress, Solution, cheapest_step, grow_on
 from planning.polish import give_back
 from planning.problem import Array, Market, Plan
 from planning.simulate import Outcome, Simulator, first_of
@@ -26,6 +26,7 @@ from planning.simulate import Outcome, Simulator, first_of
 SENSED_ORDERS = 1_000_000  # that the futures used here should not exceed together
 GROWN_ORDERS = 300_000  # and those for which more money is spent; all judge what comes out
 MOST_MORE = 0.5  # of the working capital: how far the frontier goes beyond it
+MOST_IDLE = 0.5  # of the working capital: where more is left, more of it isn't tried
 REGROWN = 1 / 8  # of the money that is spent anew when a lead time is shorter
 LEAD_TIMES, CHANNELS = 3, 12  # suppliers whose terms are changed, the most promising ones
 PROMISED = 0.3  # seconds an order that a lead time keeps out of reach; less isn't tried
@@ -114,6 +115,20 @@ class Study:
         path = allocation.path
         return [*path[1:], Step(allocation.plan(), _last_floor(path))]
 
+    def money_left(self) -> float:
+        """Working capital that neither the plan nor lines before it commit."""
+        limits = self.limits
+        return limits.working_capital - _value(limits.committed) - self.base.prealloc_value
+
+    def keeps_shares(self, plan: Plan) -> bool:
+        """Whether no supplier has more than its `max_share` of what the plan commits in all."""
+        every = plan.joined(self.limits.committed)
+        supplier, names = self.market.offer_supplier[every.offer], self.market.supplier_ids
+        money = np.bincount(supplier, every.units * every.unit_cost, minlength=len(names))
+        most = np.minimum(self.market.max_share, 1.0) * money.sum() * ABOVE
+        own = np.isin(np.arange(len(names)), self.market.offer_supplier[plan.offer])
+        return not (own & (money > most)).any()
+
     def end(self) -> Step:
         """The plan, and the return that its last money earned at least."""
         return Step(self.solution.plan, _last_floor(self.solution.growth.path))
@@ -185,13 +200,14 @@ class Change:
 def _more_capital(given: Study) -> tuple[list[Change], list[Expectation]]:
     """A round sum and half as much again of capital, and the plans up to there."""
     capital = given.limits.working_capital
-    if not given.solution.growth.path or capital <= 0:
+    if not given.solution.growth.path or not given.money_left() < MOST_IDLE * capital:
         return [], []
     step = capital_step(capital)
     first = given.grown(given.end(), capital + step)[-1]
     path = given.grown(first, (1 + MOST_MORE) * capital)
     told = [first, *path]
-    plans = _rising([each.plan for each in told], least=given.base.prealloc_value)
+    kept = [each.plan for each in told if given.keeps_shares(each.plan)]
+    plans = _rising(kept, least=given.base.prealloc_value)
     results = [given.expect(plan) for plan in plans]
     grew = _value(first.plan) > given.base.prealloc_value
     half = MOST_MORE * capital
@@ -220,11 +236,8 @@ def _rising(plans: Iterable[Plan], least: float) -> list[Plan]:
 def _frontier(given: Study, beyond: Sequence[Expectation]) -> pd.DataFrame:
     """Minutes, on-time share and spend against money committed, lines committed before too."""
     most = given.base.prealloc_value
-    before = [
-        plan
-        for plan in _rising([step.plan for step in given.solution.growth.path], least=-1.0)
-        if _value(plan) < most
-    ]
+    stages = [step.plan for step in given.solution.growth.path if given.keeps_shares(step.plan)]
+    before = [plan for plan in _rising(stages, least=-1.0) if _value(plan) < most]
     points = [*(given.expect(plan) for plan in before), given.base, *beyond]
     committed = _value(given.limits.committed)
     rows = [
@@ -372,6 +385,8 @@ def _advice(
             capital=given.limits.working_capital,
             target_share=aims.target_share,
             most_spend=solution.before.cost - solution.predicted.missed,
+            left=given.money_left(),
+            least_line=cheapest_step(Allocation(market, given.limits), given.few.futures),
         ),
         *jam_advice(late, market.supplier_ids, prices),
     ]

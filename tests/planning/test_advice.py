@@ -83,6 +83,8 @@ def test_more_capital_that_nearly_reaches_the_target_is_not_said_to_reach_it():
     frontier = pd.DataFrame(
         {"capital": [0.0, 10.0], "on_time_share": [0.5, 0.94999], "spend": [1.0, 1.0]}
     )
-    told = capital_advice(frontier, capital=10.0, target_share=0.95, most_spend=1.0)
+    told = capital_advice(
+        frontier, capital=10.0, target_share=0.95, most_spend=1.0, left=0.0, least_line=1.0
+    )
     assert told.startswith("More working capital alone doesn't reach 95% on time")
     assert told.endswith("it is 94.999%.")

@@ -593,3 +593,12 @@ def test_a_supplier_without_any_share_is_left_out():
     """Warnings are errors: no share of nothing, as 0 × infinity is no number."""
     market = several(suppliers=2, offers=2, max_share=np.array([0.0, np.inf]))
     assert set(solve(market, MANY, limits(1e5), AIMS, seed=0).plan.offer) == {1}
+
+
+def test_capital_that_pays_no_further_pack_is_used_up():
+    market = a_market(pack_size=np.array([9]), min_order_qty=np.array([9]))
+    found = solve(market, [jam()], limits(100), AIMS, seed=0)
+    assert found.predicted.prealloc_value == 90
+    assert found.status.endswith("working capital is used up")
+    roomy = solve(market, [jam()], limits(100_000), AIMS, seed=0)
+    assert roomy.status.startswith("target met") or roomy.status.endswith("no better use of money")

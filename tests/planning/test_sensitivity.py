@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from planning import sensitivity
 from planning.advice import capital_for
 from planning.expectation import Aims
 from planning.limits import Limits
@@ -179,3 +180,50 @@ def test_equal_plans_give_equal_answers():
     first, second = (tried(market, [jam(1), jam(2)], 500.0)[1] for _ in range(2))
     pd.testing.assert_frame_equal(first.frontier, second.frontier, check_exact=True)
     pd.testing.assert_frame_equal(first.prices, second.prices, check_exact=True)
+
+
+# Capital too small for a line, or not what binds
+
+
+def test_capital_below_the_smallest_line_is_told_with_its_price():
+    market = a_market(min_order_qty=np.array([40]), channels=np.array([3]))  # 400 money
+    solution, helps = tried(market, [jam()], 200.0)
+    assert len(solution.plan) == 0
+    assert solution.status.endswith("working capital is too small for any line")
+    assert helps.advice[0].endswith("too little for any line: the smallest costs 400.00.")
+    assert len(tried(market, [jam()], 450.0)[0].plan) == 1
+
+
+def test_where_most_capital_is_idle_more_of_it_is_not_tried():
+    market = several(suppliers=1, channels=np.array([3]), max_units=np.array([20.0]))
+    solution, helps = tried(market, [jam()], 10_000.0)
+    assert 0 < solution.predicted.prealloc_value <= 200
+    assert "capital" not in set(helps.prices["what"])
+    assert helps.frontier["capital"].iloc[-1] == solution.predicted.prealloc_value
+    assert "More working capital alone doesn't reach" in helps.advice[0]
+
+
+@pytest.mark.parametrize("money", [300.0, 1000.0, 3000.0])
+def test_no_point_of_the_frontier_exceeds_a_share(money, monkeypatch):
+    market = several(
+        suppliers=2,
+        offers=2,
+        channels=np.array([3, 3]),
+        unit_cost=np.array([9.0, 10.0]),
+        max_share=np.array([0.6, 0.5]),
+        max_units=np.array([np.inf, 20.0]),
+    )
+    told = []
+    real = sensitivity.Study.expect
+    monkeypatch.setattr(
+        sensitivity.Study,
+        "expect",
+        lambda self, plan, terms=None: (told.append(plan), real(self, plan, terms))[1],
+    )
+    tried(market, [jam()], money)
+    shares = [
+        np.bincount(market.offer_supplier[plan.offer], plan.units * plan.unit_cost, minlength=2)
+        / max((plan.units * plan.unit_cost).sum(), 1)
+        for plan in told
+    ]
+    assert (np.array(shares) <= market.max_share * (1 + 1e-9)).all()
