@@ -14,6 +14,7 @@ import pandas as pd
 
 from forecast.bursts import fake_orders
 from forecast.jams import jammed
+from forecast.order_log import aware, readable
 
 Array = npt.NDArray[Any]
 
@@ -117,7 +118,7 @@ def panel_of_orders(
     *,
     freq: str,
     tz: str,
-    as_of: pd.Timestamp,
+    as_of: pd.Timestamp | str,
     history: pd.Timedelta | None = None,
 ) -> Panel:
     """Units and orders of each product in each bucket of the local clock before `as_of`.
@@ -125,24 +126,24 @@ def panel_of_orders(
     Parameters
     ----------
     orders
-        Arrow table, record batch reader or DuckDB relation with product_id (text), ordered_at
-        (timestamp, UTC), quantity and status. Cancelled orders and unlisted products don't count.
+        pandas frame, Arrow table, record batch reader or DuckDB relation with product_id (text),
+        ordered_at (timestamp, aware or UTC), quantity and status. Cancelled orders and unlisted
+        products don't count.
         account_id, segment and delivered_at, where there are any, tell fake orders and jams.
     product_ids
         One row each, in this order, with or without an order.
     freq
         Length of a bucket; must divide an hour or be one.
     as_of
-        Aware. The panel ends where the first bucket that starts at or after it begins; a bucket
-        that `as_of` cuts in two is not observed.
+        What `pd.Timestamp` takes, naive = local in `tz`. The panel ends where the first bucket
+        that starts at or after it begins; a bucket that `as_of` cuts in two is not observed.
     history
         How far back to look; None = as far as the log goes, at most 400 days.
     """
     step = pd.Timedelta(freq)
     if step <= pd.Timedelta(0) or pd.Timedelta("1h") % step != pd.Timedelta(0):
         raise ValueError(f"freq {freq!r} does not divide an hour; use 15min, 30min or 1h")
-    if as_of.tz is None:
-        raise ValueError(f"as_of {as_of} has no time zone; localize it to {tz}")
+    orders, as_of = readable(orders), aware(as_of, tz)
     ids = np.asarray(product_ids, dtype=object)
     width = step // pd.Timedelta("1us")
     end, cut = _grid_start(as_of, tz, step)

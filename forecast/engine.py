@@ -13,6 +13,7 @@ from forecast.blend import learn, segments
 from forecast.closed import closed, emptied
 from forecast.demand import Array, Panel
 from forecast.forecasts import Forecast
+from forecast.known import check_country, check_panel
 from forecast.models import MODELS, Model, Prediction, told
 from forecast.paths import sample_paths
 from forecast.tasks import LEVELS, Prepared, prepare
@@ -149,6 +150,8 @@ class Work:
 
 def begin(panel: Panel, horizon: int, **known: Unpack[Known]) -> Work:
     """Make a panel ready for its members to train on, or to forecast."""
+    check_panel(panel)
+    check_country(known.get("country"))
     if horizon < 1 or horizon != int(horizon):
         raise ValueError(f"horizon {horizon} is no number of buckets; ask for 1 or more")
     tell, models = known.get("progress") or _silent, pick(known.get("members"))

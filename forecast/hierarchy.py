@@ -11,6 +11,7 @@ from scipy import sparse
 from forecast import metrics
 from forecast.demand import Array
 from forecast.forecasts import Forecast
+from forecast.known import named
 
 
 def aggregate(
@@ -56,6 +57,7 @@ def aggregate(
 
 def by_category(products: pd.DataFrame) -> dict[str, list[str]]:
     """Category -> its products, for `aggregate`; products without a category are under ""."""
+    products = named(products, "products")
     category = products["category"].astype(object).fillna("").astype(str)
     grouped = products["product_id"].astype(str).groupby(category, sort=True)
     return {str(name): list(ids) for name, ids in grouped}

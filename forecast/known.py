@@ -21,7 +21,7 @@ def checked_products(products: pd.DataFrame | None, panel: Panel) -> pd.DataFram
     """
     if products is None:
         return None
-    found = _named(products, "products")
+    found = named(products, "products")
     ids = found["product_id"].astype(str)
     ours = ids.isin([str(each) for each in panel.ids])
     if len(found) and not ours.any():
@@ -35,6 +35,27 @@ def checked_products(products: pd.DataFrame | None, panel: Panel) -> pd.DataFram
     return found
 
 
+def check_panel(panel: object) -> None:
+    """Raise TypeError, with what makes a panel, unless this is one."""
+    if not isinstance(panel, Panel):
+        raise TypeError(
+            f"the history is a {type(panel).__name__}, not a Panel: make one of a long frame with "
+            "panel_of_series, of an order log with panel_of_orders"
+        )
+
+
+def check_country(country: str | None) -> None:
+    """Raise ValueError unless the holidays of this country are known; None = of none."""
+    import holidays
+
+    if country is None or country in holidays.list_supported_countries(include_aliases=True):
+        return
+    known = holidays.list_supported_countries(include_aliases=False)
+    raise ValueError(
+        f"no country has the ISO code {country!r}; holidays are known of {', '.join(known)}"
+    )
+
+
 def checked_events(events: pd.DataFrame | None) -> pd.DataFrame | None:
     """Events with the id of a product under product_id; the frame given is left as it is.
 
@@ -46,7 +67,7 @@ def checked_events(events: pd.DataFrame | None) -> pd.DataFrame | None:
     """
     if events is None:
         return None
-    found = _named(events, "events", optional=True)
+    found = named(events, "events", optional=True)
     missing = {"kind", "starts_at", "ends_at"} - set(found.columns)
     if missing:
         raise ValueError(f"events lacks {sorted(missing)}; it needs kind, starts_at, ends_at")
@@ -68,7 +89,8 @@ def checked_events(events: pd.DataFrame | None) -> pd.DataFrame | None:
     return found
 
 
-def _named(frame: pd.DataFrame, what: str, *, optional: bool = False) -> pd.DataFrame:
+def named(frame: pd.DataFrame, what: str, *, optional: bool = False) -> pd.DataFrame:
+    """The frame with the id of a product under product_id, also where it was unique_id."""
     if "product_id" in frame:
         return frame
     if _SERIES in frame:

@@ -101,9 +101,40 @@ def test_no_order_at_all_still_gives_every_product_a_row():
     assert np.isnan(panel.y).all()
 
 
-def test_a_naive_as_of_is_refused():
-    with pytest.raises(ValueError, match="no time zone"):
-        panel_of_orders(log([]), ["A"], freq="1h", tz="UTC", as_of=pd.Timestamp("2026-01-05"))
+@pytest.mark.parametrize("as_of", ["2026-01-05", pd.Timestamp("2026-01-05"), "2026-01-04T16:00Z"])
+def test_a_naive_as_of_is_local(as_of):
+    panel = panel_of_orders(log([]), ["A"], freq="1h", tz="Asia/Shanghai", as_of=as_of)
+    assert panel.future(1)[0] == pd.Timestamp("2026-01-05", tz="Asia/Shanghai")
+
+
+def test_an_as_of_that_is_no_time_is_refused():
+    for as_of, told in (("", "no time"), ("2026-03-29T02:30", "2026-03-29")):
+        with pytest.raises(ValueError, match=told):
+            panel_of_orders(log([]), ["A"], freq="1h", tz="Europe/Berlin", as_of=as_of)
+
+
+def test_a_pandas_log_is_counted_like_the_same_arrow_table():
+    rows = [("A", f"2026-01-04T{hour:02d}:30Z", hour + 1, "delivered") for hour in range(20)]
+    table, known = log(rows), {"freq": "1h", "tz": "Asia/Shanghai", "as_of": "2026-01-05"}
+    frame = table.to_pandas()
+    frame["ordered_at"] = frame["ordered_at"].dt.tz_convert("America/New_York")
+    expected = panel_of_orders(table, ["A"], **known)
+    assert expected.y.sum() > 0
+    np.testing.assert_array_equal(panel_of_orders(frame, ["A"], **known).y, expected.y)
+    naive = frame.assign(ordered_at=frame["ordered_at"].dt.tz_localize(None))
+    with pytest.raises(ValueError, match=r"ordered_at is datetime64.*tz_localize"):
+        panel_of_orders(naive, ["A"], **known)
+
+
+def test_a_log_that_lacks_a_column_is_refused():
+    table = log([("A", "2026-01-04T00:30Z", 1, "delivered")])
+    con = duckdb.connect()
+    con.register("log", table)
+    relation = con.table("log").project("product_id, ordered_at, quantity")
+    without = table.drop_columns(["status"])
+    for less in (without, without.to_pandas(), relation):
+        with pytest.raises(ValueError, match=r"lack \['status'\]"):
+            panel_of_orders(less, ["A"], freq="1h", tz="UTC", as_of="2026-01-05")
 
 
 def test_a_missing_bucket_of_a_series_is_unobserved():

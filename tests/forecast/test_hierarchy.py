@@ -63,6 +63,8 @@ def test_a_product_may_be_in_many_groups_or_in_none():
     assert list(both.frame().columns[:2]) == ["group", "ds"]
     products = pd.DataFrame({"product_id": ["P0", "P1", "P2"], "category": ["b", "a", None]})
     assert by_category(products) == {"": ["P2"], "a": ["P1"], "b": ["P0"]}
+    series = products.rename(columns={"product_id": "unique_id"})
+    assert by_category(series) == by_category(products)
 
 
 @pytest.mark.parametrize(

@@ -141,6 +141,14 @@ def test_what_is_asked_for_is_checked():
     assert forecast(PANEL, 24, members="seasonal").mean.shape == (3, 24)
 
 
+def test_what_is_no_panel_and_no_country_is_refused_with_what_is():
+    frame = pd.DataFrame({"unique_id": "a", "ds": PANEL.ds, "y": PANEL.y[0]})
+    with pytest.raises(TypeError, match=r"DataFrame, not a Panel.*panel_of_series"):
+        forecast(frame, 24, members=["seasonal"])
+    with pytest.raises(ValueError, match=r"'us'; holidays are known of .*US"):
+        told(country="us")
+
+
 @pytest.mark.parametrize(("zone", "other"), [(None, "Asia/Shanghai"), ("UTC", None)])
 def test_stamps_and_panel_are_both_aware_or_both_naive(zone, other):
     """A local time must not pass as an instant, nor an instant as a local time."""
