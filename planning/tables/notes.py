@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 MOST_COMPARED = 10_000  # distinct unknown ids held against the known ones
 SHOWN = 5
+MOST_REPEATED = 0.01  # of a table's rows, without a word
 
 
 def folded(name: str) -> str:
@@ -77,6 +78,16 @@ def ambiguous(table: str, count: int, tz: str) -> list[str]:
     return [
         f"{table}: {count:,} rows hold a local time that comes twice in {tz} "
         "(the clocks go back); the earlier instant was taken"
+    ]
+
+
+def repeated(table: str, again: int, read: int) -> list[str]:
+    """Note rows that repeat another, where there are many."""
+    if again <= MOST_REPEATED * read:
+        return []
+    return [
+        f"{table}: {again:,} of {read:,} rows ({again / read:.0%}) repeat an earlier row exactly "
+        "and were counted once; is an export in there twice?"
     ]
 
 

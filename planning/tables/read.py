@@ -222,6 +222,7 @@ class Reader:
         read: dict[str, Source],
     ) -> _Result:
         twice = notes.ambiguous(stage.table.name, stage.ambiguous(), stage.tz)
+        again = notes.repeated(stage.table.name, counts.duplicates, counts.read)
         near: list[str] = []
         if "products" in self.known:
             ids = self.con.execute(f"SELECT product_id FROM {self.known['products']}").fetchall()
@@ -231,7 +232,7 @@ class Reader:
             rows=rows,
             counts=counts,
             quarantine=stage.quarantine(),
-            notes=[*dict.fromkeys(told), *twice, *near],
+            notes=[*dict.fromkeys(told), *twice, *again, *near],
             read=read,
         )
 

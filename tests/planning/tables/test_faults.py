@@ -200,6 +200,16 @@ def test_51_52_the_first_row_of_an_id_is_kept(desk):
     assert inputs.orders.column("quantity").to_pylist()[-1] == 1
 
 
+@pytest.mark.parametrize(("twice", "told"), [(1, False), (30, True)])
+def test_many_duplicates_are_told(desk, twice, told):
+    rows = [f"A{n},P1,{GOOD},1,delivered" for n in range(200)]
+    desk.orders(*rows, *rows[:twice])
+    inputs = desk.read()
+    count = inputs.counts["orders"]
+    note = f"orders: {twice} of {count.read} rows ({twice / count.read:.0%}) repeat an earlier row"
+    assert any(one.startswith(note) for one in inputs.notes) == told
+
+
 def test_a_broken_row_does_not_count_as_the_first(desk):
     desk.orders(f"A,P9,{GOOD},1,delivered", f"A,P1,{GOOD},1,delivered")
     inputs = desk.read()
