@@ -11,7 +11,7 @@ from planning.expectation import Expectation
 from planning.problem import Array, Market
 from planning.simulate import Outcome
 
-NOTICEABLE = 0.05  # seconds an order; less is told as nothing
+NOTICEABLE = 0.5, 0.001  # seconds an order, and share on time: what is below both is nothing
 WORTH_TELLING = 0.01  # of the late orders
 NAMED = 3  # suppliers of whom other terms are named
 MOST_DIGITS = 6  # of a share in percent
@@ -36,12 +36,19 @@ def change(what: str, supplier_id: str, amount: float) -> str:
     return CHANGES[what].format(supplier=supplier_id, amount=amount)
 
 
+def _noticeable(seconds: Array, gain: Array) -> Array:
+    """Whether a change of minutes, in seconds (NaN = none), or of the share is worth a word."""
+    least, share = NOTICEABLE
+    return np.isfinite(seconds) & ((np.abs(seconds) >= least) | (np.abs(gain) >= share))
+
+
 def effect(name: str, base: Expectation, result: Expectation) -> str:
     """One sentence: what the change of that name would do to minutes, share on time and spend."""
     seconds = 60 * (base.mean_minutes - result.mean_minutes)
     more = round(result.spend - base.spend)
     spend = f"{abs(more):,} {'higher' if more > 0 else 'lower'}" if more else "the same"
-    if not abs(seconds) >= NOTICEABLE:
+    gain = result.on_time_share - base.on_time_share
+    if not _noticeable(np.array(seconds), np.array(gain)):
         return f"{name} would change next to nothing."
     return (
         f"{name} would {'spare' if seconds > 0 else 'cost'} {abs(seconds):.1f} seconds an "
@@ -131,8 +138,11 @@ def jam_advice(late: Array, supplier_ids: Array, prices: pd.DataFrame) -> list[s
         Shadow prices with their words, the most minutes saved first.
     """
     share = dict(zip(supplier_ids, late[:-1], strict=True))
+    seconds = 60 * prices["minutes_saved"].to_numpy()
     helpful = prices[
-        prices["what"].isin(["channel", "lead_time"]) & (60 * prices["minutes_saved"] >= NOTICEABLE)
+        prices["what"].isin(["channel", "lead_time"])
+        & (seconds > 0)
+        & _noticeable(seconds, prices["on_time_gain"].to_numpy())
     ].head(NAMED)
     told = [
         f"{row.words} {share[row.supplier_id]:.0%} of late orders are late by the queue at "

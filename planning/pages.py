@@ -97,8 +97,10 @@ def table_html(
 
 
 def when(at: pd.Timestamp) -> str:
-    """An instant to the minute, the year left out."""
-    return at.strftime("%a %d %b %H:%M")
+    """An instant to the minute, the year left out; with its offset where that time comes twice."""
+    local = at.tz_localize(None)
+    first, second = (local.tz_localize(at.tz, ambiguous=earlier) for earlier in (True, False))
+    return at.strftime("%a %d %b %H:%M") + ("" if first == second else f" {at.isoformat()[-6:]}")
 
 
 def _kind(cells: pd.Series) -> str:

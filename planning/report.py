@@ -86,10 +86,8 @@ $helps
 <h2>Where the money goes</h2>
 $suppliers
 <h2>Peaks expected</h2>
-<p class="muted">$peaks_told</p>
 $peaks
 <h2>Lines of the plan</h2>
-<p class="muted">$lines_told</p>
 $lines
 $committed
 <h2>What was read</h2>
@@ -141,11 +139,18 @@ def _cards(decision: Decision, workspace: Workspace) -> str:
             f"expected spend {plan.spend:,.0f}, {reactive.spend:,.0f} on demand",
         ),
         (f"{plan.lost_value:,.0f}", "expected loss on units that end unused"),
-        (f"{len(lines):,}", f"lines at {lines['supplier_id'].nunique()} suppliers"),
+        _counted(lines),
     ]
     if np.isnan(plan.mean_minutes) or np.isnan(reactive.mean_minutes):
         cards = cards[3:]
     return "".join(_card(figure, label) for figure, label in cards)
+
+
+def _counted(lines: pd.DataFrame) -> tuple[str, str]:
+    """How many lines there are, and at how many suppliers."""
+    sellers = lines["supplier_id"].nunique()
+    what = "line" if len(lines) == 1 else "lines"
+    return f"{len(lines):,}", f"{what} at {sellers} {'supplier' if sellers == 1 else 'suppliers'}"
 
 
 def _worst(shares: Array) -> float:
@@ -251,6 +256,29 @@ def _lines(decision: Decision, products: pd.Series) -> pd.DataFrame:
     return shown.sort_values("amount", ascending=False, kind="stable").head(TOP)
 
 
+def _dearest(decision: Decision, products: pd.Series) -> str:
+    """The dearest lines of the plan, or that there are none."""
+    if decision.lines.empty:
+        return '<p class="muted">The plan has no line.</p>'
+    dearest = _lines(decision, products)
+    told = (
+        f"The {len(dearest)} dearest of {len(decision.lines)}; all are in plan.csv. Minutes per "
+        "1,000: what the last money in a line spares; next best: who else could be ready by then, "
+        "and its unit cost."
+    )
+    return f'<p class="muted">{told}</p>{_table(dearest)}'
+
+
+def _peaks(peaks: pd.DataFrame, products: pd.Series) -> str:
+    """The largest peaks, or that there are none."""
+    if peaks.empty:
+        return '<p class="muted">No peak is expected.</p>'
+    largest = peaks.sort_values("expected_units", ascending=False).head(TOP)
+    rows = largest.assign(product_id=named(largest["product_id"], products))
+    told = f"The {len(largest)} largest of {len(peaks)}; all are in peaks.csv."
+    return f'<p class="muted">{told}</p>{_table(rows.rename(columns={"product_id": "product"}))}'
+
+
 def _committed(decision: Decision, products: pd.Series) -> str:
     """What suppliers have confirmed before; empty if nothing is on order."""
     lines = decision.committed.lines
@@ -310,11 +338,8 @@ def report_page(
 ) -> str:
     """One HTML page with everything inside: words, figures, tables."""
     peaks, lines = decision.demand.peaks, decision.lines
-    largest = peaks.sort_values("expected_units", ascending=False).head(TOP)
     products = _names(inputs, "products", "product_id")
     suppliers = _names(inputs, "suppliers", "supplier_id")
-    largest = largest.assign(product_id=named(largest["product_id"], products))
-    dearest = _lines(decision, products)
     told = agenda(lines, as_of, products=products, suppliers=suppliers)
     *figures, frontier = _figures(decision, workspace)
     notes = "".join(f"<li>{escape(note)}</li>" for note in notes_of(workspace, inputs, decision))
@@ -328,14 +353,8 @@ def report_page(
         figures="".join(figures),
         helps=_helps(decision, frontier),
         suppliers=_table(_suppliers(decision, inputs)),
-        peaks_told=f"The {len(largest)} largest of {len(peaks)}; all are in peaks.csv.",
-        peaks=_table(largest.rename(columns={"product_id": "product"})),
-        lines_told=(
-            f"The {len(dearest)} dearest of {len(lines)}; all are in plan.csv. Minutes per 1,000: "
-            "what the last money in a line spares; next best: who else could be ready by then, and "
-            "its unit cost."
-        ),
-        lines=_table(dearest),
+        peaks=_peaks(peaks, products),
+        lines=_dearest(decision, products),
         committed=_committed(decision, products),
         counts=_table(_counts(inputs)),
         cleaning=_cleaning(decision, products),

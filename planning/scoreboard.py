@@ -70,9 +70,10 @@ def of_workspace(
     """Score models on the workspace's last horizons."""
     progress("demand", 0.0)
     panel = past_demand(workspace, inputs, as_of)
+    buckets = int(workspace.horizon / pd.Timedelta(workspace.freq))
     return score_members(
         panel,
-        _plan(panel, int(workspace.horizon / pd.Timedelta(workspace.freq)), asked),
+        _plan(panel, buckets, asked, "forecast.horizon in peakahead.toml sets the horizon"),
         members=asked.members,
         products=inputs.tables["products"],
         events=inputs.tables["events"],
@@ -86,18 +87,18 @@ def of_series(
     panel: Panel, horizon: int, asked: Asked, *, season: int | None, progress: Progress
 ) -> Scores:
     """Score models on the last horizons of any series."""
-    plan = _plan(panel, horizon, asked)
+    plan = _plan(panel, horizon, asked, "--horizon sets the horizon")
     return score_members(
         panel, plan, members=asked.members, season=season, seed=asked.seed, progress=progress
     )
 
 
-def _plan(panel: Panel, horizon: int, asked: Asked) -> Backtest:
+def _plan(panel: Panel, horizon: int, asked: Asked, hint: str) -> Backtest:
     plan = Backtest(horizon=horizon, windows=asked.windows, step=horizon)
     try:
         plan.cutoffs(len(panel.ds))
     except ValueError as error:
-        raise ConfigError(f"--windows: {error}") from error
+        raise ConfigError(f"--windows: {error} ({hint})") from error
     return plan
 
 

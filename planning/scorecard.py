@@ -144,12 +144,16 @@ def remarks(card: pd.DataFrame, *, horizon: pd.Timedelta) -> list[str]:
         if pd.isna(left):
             told.append(f"{supplier} has no licence: nothing is bought there")
         elif left < 0:
-            told.append(f"{supplier}'s licence lapsed {-left} days ago: nothing is bought there")
+            told.append(f"{supplier}'s licence lapsed {_days(-left)} ago: nothing is bought there")
         elif left == 0:
             told.append(f"{supplier}'s licence is valid today for the last time")
         elif left <= max(ahead, SOON):
-            told.append(f"{supplier}'s licence is valid for {left} more days")
+            told.append(f"{supplier}'s licence is valid for {_days(left, 'more ')}")
     return told
+
+
+def _days(count: int, more: str = "") -> str:
+    return f"{count} {more}{'day' if count == 1 else 'days'}"
 
 
 def _lacking(card: pd.DataFrame) -> list[str]:

@@ -11,13 +11,24 @@ import pytest
 from planning.advice import NAMED, capital_advice, effect, jam_advice, on_time
 from planning.expectation import Expectation
 
+BASE = Expectation(
+    mean_minutes=3.0,
+    on_time_share=0.8,
+    spend=100.0,
+    missed=0.0,
+    prealloc_value=0.0,
+    lost_value=0.0,
+    delays=np.zeros(1),
+    on_time=np.zeros(1),
+    by_hour=np.zeros(1),
+)
 SUPPLIERS = np.array(["S01", "S02", "S03", "S04"], dtype=object)
 
 
 def prices(*rows: tuple[str, str, float]) -> pd.DataFrame:
     frame = pd.DataFrame(rows, columns=["what", "supplier_id", "minutes_saved"])
     words = frame["what"] + " at " + frame["supplier_id"] + " would help."
-    return frame.assign(words=words).sort_values("minutes_saved", ascending=False)
+    return frame.assign(words=words, on_time_gain=0.0).sort_values("minutes_saved", ascending=False)
 
 
 def test_the_most_helpful_terms_come_first_whatever_share_of_the_late_they_have():
@@ -40,8 +51,19 @@ def test_the_most_helpful_terms_come_first_whatever_share_of_the_late_they_have(
 
 
 def test_terms_that_change_next_to_nothing_are_not_advised():
-    table = prices(("channel", "S01", 1e-4), ("channel", "S02", np.nan))
-    assert jam_advice(np.array([1.0, 0, 0, 0, 0]), SUPPLIERS, table) == []
+    late = np.array([1.0, 0, 0, 0, 0])
+    table = prices(("channel", "S01", 0.4 / 60), ("channel", "S02", np.nan))
+    assert jam_advice(late, SUPPLIERS, table) == []
+    assert len(jam_advice(late, SUPPLIERS, table.assign(on_time_gain=0.002))) == 1
+
+
+@pytest.mark.parametrize(
+    ("seconds", "gain", "told"),
+    [(0.4, 0.0004, False), (0.4, 0.002, True), (0.6, 0.0, True), (-0.6, 0.0, True)],
+)
+def test_an_effect_too_small_to_be_shown_is_next_to_nothing(seconds, gain, told):
+    result = replace(BASE, mean_minutes=3 - seconds / 60, on_time_share=0.8 + gain)
+    assert ("next to nothing" not in effect("It", BASE, result)) == told
 
 
 @pytest.mark.parametrize(
@@ -49,18 +71,7 @@ def test_terms_that_change_next_to_nothing_are_not_advised():
     [(100.4, "spend the same."), (319.6, "spend 220 higher."), (60, "spend 40 lower.")],
 )
 def test_equal_spend_is_the_same_and_neither_higher_nor_lower(spend, told):
-    base = Expectation(
-        mean_minutes=3.0,
-        on_time_share=0.8,
-        spend=100.0,
-        missed=0.0,
-        prealloc_value=0.0,
-        lost_value=0.0,
-        delays=np.zeros(1),
-        on_time=np.zeros(1),
-        by_hour=np.zeros(1),
-    )
-    assert effect("It", base, replace(base, mean_minutes=2.0, spend=spend)).endswith(told)
+    assert effect("It", BASE, replace(BASE, mean_minutes=2.0, spend=spend)).endswith(told)
 
 
 @pytest.mark.parametrize(

@@ -270,8 +270,30 @@ def test_a_page_without_lines_or_without_peaks(decided, sample, empty):
         demand = replace(decision.demand, peaks=decision.demand.peaks.head(0))
         decision = replace(decision, demand=demand)
     read = _Page(_page(inputs, decision, sample))
-    assert "The 0 " in read.text
+    told = {"lines": "The plan has no line.", "peaks": "No peak is expected."}
+    assert told[empty] in read.text
+    assert "The 0 " not in read.text
     assert read.open == []
+
+
+def test_one_line_at_one_supplier_is_told_as_one(decided, sample):
+    inputs, decision = decided
+    page = _page(inputs, replace(decision, lines=decision.lines.head(1)), sample)
+    assert "<b>1</b>line at 1 supplier<" in page
+
+
+@pytest.mark.parametrize(
+    ("at", "told"),
+    [
+        ("2023-11-05T05:40Z", "Sun 05 Nov 00:40"),
+        ("2023-11-05T06:40Z", "Sun 05 Nov 01:40 -05:00"),
+        ("2023-11-05T07:00Z", "Sun 05 Nov 01:00 -06:00"),
+        ("2023-11-05T08:00Z", "Sun 05 Nov 02:00"),
+        ("2023-03-12T08:30Z", "Sun 12 Mar 03:30"),
+    ],
+)
+def test_a_local_time_that_comes_twice_has_its_offset(at, told):
+    assert when(pd.Timestamp(at).tz_convert("America/Chicago")) == told
 
 
 def test_what_people_should_know_stands_on_the_page(decided, sample):

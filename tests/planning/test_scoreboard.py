@@ -80,8 +80,15 @@ def test_more_windows_than_history_are_a_wrong_option(tmp_path):
     path = series(tmp_path / "s.csv")
     answer = call("backtest", "--series", path, "--freq", "1h", "--horizon", 24, "--windows", 99)
     assert answer.code == 2
-    for part in ("--windows", "99", "480 buckets", "lower"):
+    for part in ("--windows", "99", "480 buckets", "lower", "--horizon"):
         assert part in answer.said["error"]
+
+
+def test_of_a_workspace_the_key_that_sets_the_horizon_is_named(finished):
+    answer = call("backtest", "-w", finished.root, "--as-of", AS_OF, "--windows", 99)
+    assert answer.code == 2
+    assert "forecast.horizon" in answer.said["error"]
+    assert "--horizon" not in answer.said["error"]
 
 
 def test_the_words_mark_the_best_and_name_every_measure():

@@ -120,6 +120,9 @@ def test_licences_are_counted_in_days_left_and_told_of():
     told = remarks(card.reset_index(), horizon=pd.Timedelta("72h"))
     assert [line.split()[0] for line in told] == ["no", "S1's", "S2's", "S3", "none"]
     assert "lapsed 10 days ago" in told[2]
+    for left, words in ((1, "valid for 1 more day"), (2, "for 2 more days"), (-1, "1 day ago:")):
+        near = card.assign(licence_days_left=left).reset_index()
+        assert words in remarks(near, horizon=pd.Timedelta("72h"))[1] + ":"
 
 
 def test_what_was_confirmed_of_what_was_asked_counts():
