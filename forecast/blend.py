@@ -24,6 +24,7 @@ _MOST_ROWS = 1_500  # series in the hold-out
 _EFFORT = 0.6  # share of the training rows that members may use in the hold-out
 _CELLS = 40_000  # buckets scored for a segment and part of the horizon
 _FEWEST_ROWS = 10  # held-out rows with which a segment has weights of its own
+_SHOWN = 0.005  # of the weights: a member with less isn't told
 _STEPS = 20  # of the greedy search: weights are whole twentieths, before the belief is mixed in
 _BELIEF = 600  # held-out rows that weigh as much as the belief in learners below
 _FAITH = 30  # in all members alike, where no learner is among them
@@ -59,7 +60,7 @@ class Blend:
         """Members with weight, heaviest first, and what slipped, as told to people."""
         weight = self.weights[segment][self.calibration.part].mean(axis=0)
         order = np.argsort(-weight, kind="stable")
-        told = [f"{self.members[k]}:{weight[k]:.1f}" for k in order if weight[k] >= 0.05]
+        told = [f"{self.members[k]}:{weight[k]:.2f}" for k in order if weight[k] >= _SHOWN]
         return "; ".join(["+".join(told), *self.slips])
 
 

@@ -14,6 +14,7 @@ from forecast.runs import runs
 from forecast.silences import silences
 
 GAP_ORDERS = 30.0  # a silence that swallows this many usual orders is no chance
+_SHIFT_NOTE = "mean units a day of up to 14 days before and after; the level before is past"
 _PAUSE = pd.Timedelta(days=14)
 COLUMNS = ("product_id", "starts_at", "ends_at", "kind", "units_before", "units_after", "note")
 _LATE_START = 12.0  # orders that a product should have had before its first one
@@ -251,7 +252,7 @@ def shifted(panel: Panel, y: Array, first: Array, *, days: int = 14) -> pd.DataF
             "kind": np.full(len(rows), "level_shift", dtype=object),
             "before": means[0],
             "after": means[1],
-            "note": np.full(len(rows), "mean units a day; the level before is past", dtype=object),
+            "note": np.full(len(rows), _SHIFT_NOTE, dtype=object),
         },
     )
 

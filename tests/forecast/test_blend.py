@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from scipy.special import ndtri
 
 from forecast import LEVELS, Panel
-from forecast.blend import _beside, believed, holdout, learn, segments, weigh
+from forecast.blend import Blend, _beside, believed, holdout, learn, segments, weigh
+from forecast.calibrate import neutral
 from forecast.engine import pick
 from forecast.models import MODELS
 from forecast.tasks import prepare
@@ -79,7 +80,17 @@ def test_weights_are_convex_in_every_segment_and_part():
     assert found.weights.shape == (4, 2, 3)
     np.testing.assert_allclose(found.weights.sum(axis=2), 1.0)
     assert (found.weights >= 0).all()
-    assert "seasonal" in found.label(int(segments(task)[0]))
+    told = found.label(int(segments(task)[0]))
+    assert "seasonal" in told
+    shown = [float(part.split(":")[1]) for part in told.split("+")]
+    assert sum(shown) == pytest.approx(1, abs=0.02)
+
+
+def test_the_weights_that_a_label_shows_sum_to_one():
+    members = ("seasonal", "ridge", "lightgbm", "network", "mstl")
+    weights = np.full((1, 2, 5), [0.24, 0.24, 0.24, 0.24, 0.04])
+    found = Blend(members=members, weights=weights, calibration=neutral(np.array([0, 1]), LEVELS))
+    assert found.label(0) == "seasonal:0.24+ridge:0.24+lightgbm:0.24+network:0.24+mstl:0.04"
 
 
 def test_present_levels_of_the_hold_out_are_those_known_at_its_first_origin():

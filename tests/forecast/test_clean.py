@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecast.clean import COLUMNS, clean, gaps, launches, observed
+from forecast.clean import COLUMNS, clean, gaps, launches, observed, shifted
 from forecast.demand import Panel
 from tests.forecast import market
 
@@ -116,3 +116,13 @@ def test_cleaning_changes_no_panel_in_place():
     before = p.y.copy()
     observed(p)
     np.testing.assert_array_equal(p.y, before)
+
+
+def test_a_level_shift_is_told_by_the_means_that_its_note_names():
+    panel = market.panel(n=1, days=60)
+    day = np.arange(60).repeat(24)
+    y = np.where(day < 40, day, 100.0 + day)[None]  # units an hour that go on rising
+    told = shifted(panel, y, np.array([40 * 24])).iloc[0]
+    assert "up to 14 days before and after" in told["note"]
+    assert told["units_before"] == pytest.approx(24 * np.arange(26, 40).mean())
+    assert told["units_after"] == pytest.approx(24 * (100 + np.arange(40, 54).mean()))
