@@ -240,12 +240,6 @@ def _kept(path: Path | None) -> KeptModel | None:
     return KeptModel(path)
 
 
-def _check_place(out: Path | None) -> None:
-    """Look at the file of `--out` before the work; a folder will be made."""
-    if out is not None and out.suffix and not out.is_dir():
-        target.check(out)
-
-
 def _save(frame: pd.DataFrame, path: Path) -> None:
     with target.aside(path) as unfinished:
         if path.suffix == ".parquet":
@@ -260,7 +254,7 @@ def backtest(arguments: argparse.Namespace) -> Said:
         windows=arguments.windows, members=arguments.members, seed=arguments.seed
     )
     scoreboard.check(asked, arguments.out)
-    _check_place(arguments.out)
+    target.check_place(arguments.out)
     if arguments.series is not None:
         series.require_options(vars(arguments))
         with progress(quiet=arguments.quiet) as report:
@@ -306,7 +300,7 @@ def replay(arguments: argparse.Namespace) -> Said:
 def evaluate(arguments: argparse.Namespace) -> Said:
     """Roll policies over past days."""
     standings.check(arguments.out)
-    _check_place(arguments.out)
+    target.check_place(arguments.out)
     workspace = load_workspace(arguments.workspace)
     as_of = _as_of(arguments, workspace.timezone)
     with progress(quiet=arguments.quiet) as report:

@@ -31,3 +31,9 @@ def aside(path: Path) -> Iterator[Path]:
         unfinished.replace(final)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def check_place(out: Path | None) -> None:
+    """Look at the file of `--out` before the work; a folder will be made."""
+    if out is not None and out.suffix and not out.is_dir():
+        check(out)
