@@ -93,8 +93,8 @@ def capital_advice(
         )
     if len(frontier) == 1:
         return (
-            "Nothing more is worth buying ahead at these terms, with half as much working capital "
-            "again neither."
+            "Nothing more is worth buying ahead at these terms, nor would it be with half as much "
+            "working capital again."
         )
     needed = capital_for(frontier, target_share, most_spend)
     if np.isnan(needed):

@@ -10,7 +10,7 @@ from forecast import LEVELS, Panel
 from forecast.blend import Blend, _beside, believed, holdout, learn, segments, weigh
 from forecast.calibrate import neutral
 from forecast.engine import pick
-from forecast.models import MODELS
+from forecast.models import MODELS, Prediction
 from forecast.tasks import prepare
 from tests.forecast import market
 
@@ -25,22 +25,26 @@ def members(errors, spread=1.0):
 
 def test_the_member_that_is_right_gets_the_weight():
     y = np.random.default_rng(0).standard_normal((400, 24))
-    found = weigh(y, members([3.0, 0.0, 3.0]), LEVELS, size=np.ones(400), belief=np.zeros(3))
+    found = weigh(
+        y, members([3.0, 0.0, 3.0]), LEVELS, size=np.ones(400), belief=np.zeros(3), trust=600
+    )
     assert found[1] > 0.95
     assert found.sum() == pytest.approx(1)
 
 
 def test_two_that_err_apart_are_better_together():
     y = np.random.default_rng(0).standard_normal((400, 24))
-    found = weigh(y, members([-1.0, 1.0]), LEVELS, size=np.ones(400), belief=np.zeros(2))
+    found = weigh(y, members([-1.0, 1.0]), LEVELS, size=np.ones(400), belief=np.zeros(2), trust=600)
     np.testing.assert_allclose(found, 0.5, atol=0.05)
 
 
 def test_few_rows_leave_the_belief():
     y = np.random.default_rng(0).standard_normal((400, 24))
     belief = np.array([1.0, 0.0])
-    few = weigh(y[:2], members([1.0, 0.0])[:, :2], LEVELS, size=np.ones(2), belief=belief)
-    many = weigh(y, members([1.0, 0.0]), LEVELS, size=np.ones(400), belief=belief)
+    few = weigh(
+        y[:2], members([1.0, 0.0])[:, :2], LEVELS, size=np.ones(2), belief=belief, trust=600
+    )
+    many = weigh(y, members([1.0, 0.0]), LEVELS, size=np.ones(400), belief=belief, trust=600)
     assert few[0] > 0.95 > 0.7 > many[0]
 
 
@@ -72,6 +76,28 @@ def test_without_learners_everyone_is_believed_alike_and_the_past_decides():
     series = Panel(ids=np.array(["a"], dtype=object), ds=ds, y=y)
     weights = learn(prepare(series, 24).task, pick(names)).weights[-1]
     assert weights[:, 1].min() > 0.45  # 1/3 before; ten held-out days against thirty
+
+
+class Off:
+    """A member whose forecasts are off by so much, whatever it learns from."""
+
+    def __init__(self, by: float) -> None:
+        self.by = by
+
+    def fit(self, task):
+        return self
+
+    def predict(self, task, origin):
+        told = task.y[task.rows, origin : origin + task.horizon] + self.by
+        return Prediction(mean=told, quantiles=told[..., None] + ndtri(LEVELS))
+
+
+def test_what_few_series_held_out_outweighs_the_belief_in_learners():
+    models = {"ridge": Off(0.0), "lightgbm": Off(9.0), "network": Off(9.0)}
+    few = learn(prepare(market.panel(n=1, days=90), 48).task, models).weights[-1]
+    assert few[:, 0].min() > 0.3  # 0.02 if ten held-out rows stood against 600
+    many = learn(prepare(market.panel(n=40, days=90), 48).task, models).weights[-1]
+    assert many[:, 0].max() < few[:, 0].min()
 
 
 def test_weights_are_convex_in_every_segment_and_part():
