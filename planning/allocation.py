@@ -128,8 +128,8 @@ class Allocation:
         self.until = self._until()
         self.ready = self._ready()
         self.usable = self._usable()
-        pack = np.maximum(market.pack_size, 1)
-        self.least = np.ceil(np.maximum(market.min_order_qty, 1) / pack) * pack
+        pack = market.pack_size
+        self.least = np.ceil(market.min_order_qty / pack) * pack
         self.share = np.minimum(market.max_share, 1.0)
         self.supplier_cap = np.minimum(market.credit_limit, self.share * limits.working_capital)
         self.money_cost = np.broadcast_to(money_cost, self.share.shape)
@@ -197,7 +197,7 @@ class Allocation:
         A line that the rules don't allow any more is forgotten.
         """
         slot, inside = self._slots_of(clock_hours(previous.available_from, self.market.tz))
-        inside &= previous.units % np.maximum(self.market.pack_size[previous.offer], 1) == 0
+        inside &= previous.units % self.market.pack_size[previous.offer] == 0
         offer, slot, units = previous.offer[inside], slot[inside], previous.units[inside]
         np.add.at(self.previous, (offer, slot), units)
         frozen = previous.order_by[inside] < freeze
@@ -273,7 +273,7 @@ class Allocation:
             fill=market.fill_rate,
             loss=market.loss_rate,
             least=self.least,
-            pack=np.maximum(market.pack_size, 1).astype(float),
+            pack=market.pack_size.astype(float),
             plan_room=self.plan_room(),
             left=left,
             room=np.minimum(self.room(), affordable[:, None]),
@@ -360,7 +360,7 @@ class Allocation:
             self.added,
             self.units,
             self.least,
-            np.maximum(market.pack_size, 1),
+            market.pack_size,
             market.offer_supplier,
             market.unit_cost,
             self.tiers,

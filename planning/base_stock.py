@@ -147,7 +147,7 @@ def _blocks(
     slot = periods.first[some][:, None] + np.arange(int(hours.max(initial=1)))
     inside = slot < end[:, None]
     slot = np.minimum(slot, slots - 1)
-    pack = np.maximum(market.pack_size[offer], 1)[:, None]
+    pack = market.pack_size[offer][:, None]
     room = np.minimum(
         allocation.room()[offer[:, None], slot], allocation.plan_room()[offer][:, None]
     )

@@ -227,7 +227,7 @@ class Exchange:
         """Search from a part of a product's lines: first the others, those behind it before."""
         allocation, units = self.allocation, self.allocation.units.copy()
         mine = allocation.market.offer_product == product
-        pack = np.maximum(allocation.market.pack_size[mine], 1)[:, None]
+        pack = allocation.market.pack_size[mine][:, None]
         fewer = np.floor(kept * units[mine] / pack) * pack
         units[mine] = np.where(fewer >= allocation.least[mine, None], fewer, 0.0)
         self._try(units, [*self.products[product + 1 :], *self.products[: product + 1]])

@@ -77,7 +77,7 @@ def _gains_of_more(
 def _short_of(allocation: Allocation, offer: Array, slot: Array) -> list[Array]:
     """For each cap, [L] True where one more pack of a line would exceed it; as in RULES."""
     market, limits = allocation.market, allocation.limits
-    pack = np.maximum(market.pack_size[offer], 1)
+    pack = market.pack_size[offer]
     units = allocation.units[offer, slot]
     larger = units + pack
     money = larger * market.line_cost(offer, larger) - units * market.line_cost(offer, units)
@@ -102,7 +102,7 @@ def _binding(plan: Plan, allocation: Allocation, unserved: Unserved) -> Array:
     market = allocation.market
     slot = hour_of(plan.available_from, allocation.starts)
     product, terms = market.offer_product[plan.offer], allocation.terms()
-    pack = np.maximum(market.pack_size[plan.offer], 1).astype(float)
+    pack = market.pack_size[plan.offer].astype(float)
     lines = (plan.offer, slot, product)
     of_pack = _gains_of_more(unserved, allocation.slots(), terms, *lines, pack)
     ones = np.ones(len(plan))
@@ -128,7 +128,7 @@ def _next_best(allocation: Allocation, plan: Plan) -> tuple[Array, Array]:
         known = groups[product] + place < groups[product + 1]
         offer = rows[np.where(known, groups[product] + place, 0)]
         held = allocation.units[offer, slot]
-        step = np.where(held > 0, np.maximum(market.pack_size[offer], 1), allocation.least[offer])
+        step = np.where(held > 0, market.pack_size[offer], allocation.least[offer])
         fits = known & (offer != plan.offer)
         fits &= (step <= room[offer, slot]) & (step <= plan_room[offer])
         price = market.unit_cost[offer] / market.fill_rate[offer]

@@ -294,7 +294,7 @@ def cheapest_step(allocation: Allocation, futures: Sequence[Future]) -> float:
     ordered = np.zeros(len(market.product_ids), dtype=bool)
     for future in futures:
         ordered[future.orders.product] = True
-    pack = np.maximum(market.pack_size, 1)
+    pack = market.pack_size
     step = np.where(held > 0, pack[:, None], allocation.least[:, None])
     room = np.minimum(allocation.room(), allocation.plan_room()[:, None])
     offer, slot = np.nonzero((step <= room) & ordered[market.offer_product][:, None])

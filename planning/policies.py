@@ -41,7 +41,7 @@ def last_week(market: Market, history: Orders, limits: Limits) -> Plan:
     offer_of = cheapest_usable(allocation)
     product, slot = np.nonzero((wanted > 0) & (offer_of >= 0))
     offer = offer_of[product, slot]
-    pack = np.maximum(market.pack_size[offer], 1)
+    pack = market.pack_size[offer]
     units = np.ceil(wanted[product, slot] / pack) * pack
     most = np.floor(
         np.minimum(allocation.room()[offer, slot], allocation.plan_room()[offer]) / pack

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from planning.advice import capital_advice, effect, jam_advice, late_by
-from planning.allocation import ABOVE, Allocation, Step
+from planning.allocation import Allocation, Step
 from planning.expectation import Aims, Expectation, expect
 from planning.limits import Limits
 from planning.optimise import Progress, Solution, cheapest_step, grow_on
@@ -122,12 +122,7 @@ class Study:
 
     def keeps_shares(self, plan: Plan) -> bool:
         """Whether no supplier has more than its `max_share` of what the plan commits in all."""
-        every = plan.joined(self.limits.committed)
-        supplier, names = self.market.offer_supplier[every.offer], self.market.supplier_ids
-        money = np.bincount(supplier, every.units * every.unit_cost, minlength=len(names))
-        most = np.minimum(self.market.max_share, 1.0) * money.sum() * ABOVE
-        own = np.isin(np.arange(len(names)), self.market.offer_supplier[plan.offer])
-        return not (own & (money > most)).any()
+        return not Allocation.holding(self.market, self.limits, plan, 0.0).over_share()
 
     def end(self) -> Step:
         """The plan, and the return that its last money earned at least."""
