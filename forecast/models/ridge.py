@@ -27,7 +27,7 @@ _CELLS = 8_000_000  # series × past origins × buckets to learn from
 _BLOCKS = 5  # of past origins, each left out once
 _ORIGINS = (6, 400)  # past origins: the fewest, the most
 _CLIP = 50.0  # standardised errors beyond are as bad as this
-_FAR = 3.0  # usual changes from yesterday at which a bucket weighs half
+_FAR = 3.0  # usual changes from the nearest candidate at which a bucket weighs half
 _DRIFTS = 6  # candidates that are changes
 _DENSE = 4.0  # orders a bucket from which errors are a continuum
 
@@ -228,7 +228,8 @@ def _sums(task: Task, rows: Array, starts: Array) -> list[Array]:
 def _moments(task: Task, past: Past, part: Array) -> tuple[Array, Array, Array]:
     """Weighted sums of squares [P, n, K, K], of products with the truth [P, n, K], of its squares.
 
-    A bucket far from yesterday's weighs less, except where orders are so few that it is usual.
+    A bucket far from all that the past suggests weighs less, except where orders are so few that it
+    is usual: a blizzard is, a Saturday, which is like the last one, is not.
     """
     found, size = candidates(task, past)
     actual = task.y[past.rows, past.origin : past.origin + task.horizon] / past.effect
@@ -236,9 +237,9 @@ def _moments(task: Task, past: Past, part: Array) -> tuple[Array, Array, Array]:
     seen = np.isfinite(told)
     lump = task.lump[past.rows]
     rare = (past.level < _DENSE * lump)[:, None]
-    weight = np.where(rare, 1.0, 1 / (1 + np.abs(np.where(seen, told, 0) - found[..., 0]) / _FAR))
-    weight = np.where(seen, weight, 0.0).astype(np.float32)
     told = np.where(seen, told, 0.0).astype(np.float32)
+    away = np.abs(told[..., None] - found[..., :-_DRIFTS]).min(axis=-1)
+    weight = np.where(seen, np.where(rare, 1.0, 1 / (1 + away / _FAR)), 0.0).astype(np.float32)
     parts = [part == p for p in range(int(part.max()) + 1)]
     found, told = found.astype(np.float64), told.astype(np.float64)
     weighted = found * weight[..., None]

@@ -156,3 +156,17 @@ def test_a_smooth_series_is_not_blurred_by_noisy_ones_beside_it():
     expected = whole.expected(task, past_of(task, task.rows, 24 * 31))
     yesterday = np.abs(y[0, 24 * 31 :] - y[0, 24 * 30 : 24 * 31]).mean()
     assert np.abs(expected[0] - y[0, 24 * 31 :]).mean() < 0.5 * yesterday
+
+
+def test_a_saturday_is_like_the_last_one_not_like_friday():
+    rng = np.random.default_rng(0)
+    hours = np.arange(24 * 7 * 12)
+    free = hours // 24 % 7 >= 5
+    usual = np.where(free, 20.0, 100 + 40 * np.sin(hours / 24 * 2 * np.pi))
+    y = (usual * np.exp(rng.normal(0, 0.1, len(hours))))[None]
+    origin = 24 * (7 * 11 + 5)  # midnight before the last Saturday
+    task = hourly(y[:, :origin])
+    whole = crossed_weights(task, strict=True).whole
+    expected = whole.expected(task, past_of(task, task.rows, origin))
+    came = y[:, origin : origin + 24]
+    assert np.abs(expected - came).mean() < 0.17 * came.mean()
