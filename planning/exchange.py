@@ -71,7 +71,9 @@ def _worth(unserved: Unserved, slots: Slots, terms: Terms, product: int, held: A
         head[0] = 0
         for order in range(unserved.bounds[product, future], unserved.bounds[product, future + 1]):
             at, wanted = unserved.at[order], unserved.quantity[order]
-            if not unserved.taken[order] and take(left, since, until, head, 0, lines, at, wanted):
+            if unserved.taken[order]:
+                continue
+            if take(left, since, until, head, 0, lines, at, wanted) >= 0:
                 worth += unserved.value[order] / futures
         for line in range(lines):
             worth += left[line] * keep[line] / futures

@@ -20,7 +20,7 @@ from planning.bound import cost_bound
 from planning.exchange import exchange
 from planning.expectation import Aims, Expectation, expect
 from planning.limits import Limits
-from planning.polish import costs_of, give_back, merge_lines
+from planning.polish import costs_of, give_back, give_back_losers, merge_lines
 from planning.pricing import Price, Unserved, price_blocks
 from planning.problem import DAY, Array, Market, Orders, Plan, stream
 from planning.reasons import reasons
@@ -113,7 +113,7 @@ def _first_floor(allocation: Allocation, unserved: Unserved, money: float) -> fl
     if every < 2:
         return 0.0
     blocks = price_blocks(
-        unserved._replace(taken=unserved.taken.copy()),
+        unserved._replace(taken=unserved.taken.copy(), stock_until=unserved.stock_until.copy()),
         allocation.slots(),
         allocation.terms(),
         Price(0.0, money, allocation.money_left()),
@@ -373,10 +373,14 @@ def solve(
         predicted = expect(market, futures, plan, limits, aims, seed)
         if predicted.cost <= before.cost:
             break
-    else:  # nothing that relieves the jam is worth its money
-        allocation = _start(market, limits, 0.0, previous, freeze)
+    else:  # nothing that relieves the jam is worth its money: in all, or of a few products
+        give_back_losers(allocation, judge, minute_price)
         plan = allocation.plan()
         predicted = expect(market, futures, plan, limits, aims, seed)
+        if predicted.cost > before.cost or allocation.over_share():
+            allocation = _start(market, limits, 0.0, previous, freeze)
+            plan = allocation.plan()
+            predicted = expect(market, futures, plan, limits, aims, seed)
     return Solution(
         plan=plan,
         starts=allocation.starts,

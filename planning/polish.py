@@ -1,4 +1,4 @@
-"""Mend a grown plan: lines merged where that is cheaper, the least useful ones given back."""
+"""Mend a grown plan: lines merged where that is cheaper, those that do not help given back."""
 
 from __future__ import annotations
 
@@ -76,6 +76,16 @@ def give_back(
     units = allocation.units.copy()
     units[plan.offer[given], slot[given]] = 0.0
     allocation.replace(np.maximum(units, allocation.frozen))
+
+
+def give_back_losers(allocation: Allocation, simulator: Simulator, minute_price: float) -> None:
+    """Give back all lines of products that cost more with them than without any."""
+    held = allocation.units
+    tried = costs_of(allocation, simulator, minute_price)
+    allocation.units = allocation.frozen
+    without = costs_of(allocation, simulator, minute_price)
+    loses = (tried.product > without.product)[allocation.market.offer_product]
+    allocation.replace(np.where(loses[:, None], allocation.frozen, held))
 
 
 def costs_of(allocation: Allocation, simulator: Simulator, minute_price: float) -> Costs:

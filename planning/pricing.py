@@ -29,9 +29,8 @@ class Unserved(NamedTuple):
     at: Array  # [M] instant
     quantity: Array  # [M] units
     value: Array  # [M] money that relieving a spot order is worth, its spot price included
-    taken: (
-        Array  # [M] True where there is nothing to relieve: served from ready units, or by nobody
-    )
+    taken: Array  # [M] True where nothing is to be relieved: served from ready units, or by nobody
+    stock_until: Array  # [M] expiry of the stock on hand that serves the order; -inf = none does
     bounds: Array  # [N, K + 1] a product's orders of future k are bounds[k]:bounds[k + 1]
     fill: Array  # [K, O] share of an offer's units that arrives in each future
 
@@ -142,15 +141,16 @@ def relief(
 ) -> tuple[float, float]:
     """Mean value of the orders that `arriving` [K] units serve, and mean units left over.
 
-    `mark` takes those orders.
+    Units that expire before stock on hand are used before it. The stock that they spare serves
+    later orders; what is left of it at last is worth nothing. `mark` takes the orders that gain.
     """
     value, left_over = 0.0, 0.0
     bounds = unserved.bounds[product]
     futures = len(bounds) - 1
     for future in range(futures):
         begin, end = bounds[future], bounds[future + 1]
-        left = arriving[future]
-        order = begin + np.searchsorted(unserved.at[begin:end], since)
+        left, stocked = arriving[future], 0.0
+        first = order = begin + np.searchsorted(unserved.at[begin:end], since)
         while order < end and left >= 1 and unserved.at[order] < until:
             if not unserved.taken[order]:
                 wanted = unserved.quantity[order]
@@ -159,9 +159,42 @@ def relief(
                     value += unserved.value[order]
                     if mark:
                         unserved.taken[order] = True
+            elif unserved.stock_until[order] > until:
+                stocked += unserved.quantity[order]
             order += 1
-        left_over += left
+        spared = min(left, stocked)
+        left_over += left - spared
+        if spared >= 1:
+            value += _relief_by_stock(unserved, first, order, end, until, spared, mark)
     return value / futures, left_over / futures
+
+
+@numba.njit(cache=True, nogil=True)
+def _relief_by_stock(
+    unserved: Unserved, first: int, after: int, end: int, until: float, spared: float, mark: bool
+) -> float:
+    """Value of the orders from `after` on that `spared` units of stock on hand serve.
+
+    Units that expire at `until` spare it by serving stock's orders from `first` on.
+    """
+    value, order, expires, left = 0.0, first, -np.inf, spared
+    while order < after and left > 0:
+        if unserved.stock_until[order] > until:
+            left -= unserved.quantity[order]
+            expires = unserved.stock_until[order]
+            if mark:
+                unserved.stock_until[order] = -np.inf
+        order += 1
+    order = after
+    while order < end and spared >= 1 and unserved.at[order] < expires:
+        wanted = unserved.quantity[order]
+        if not unserved.taken[order] and wanted <= spared:
+            spared -= wanted
+            value += unserved.value[order]
+            if mark:
+                unserved.taken[order] = True
+        order += 1
+    return value
 
 
 @numba.njit(cache=True, nogil=True)

@@ -212,7 +212,7 @@ def serve(
 ) -> Served:
     """Serve `orders` with `plan` in place; units that outlive `end` keep their value."""
     lots = Lots.of(market, plan, chances.arrived)
-    minutes, wait, source, left = SpotMarket(market).serve(
+    minutes, wait, source, left, _ = SpotMarket(market).serve(
         at=orders.at,
         product=orders.product,
         quantity=orders.quantity,

@@ -91,6 +91,7 @@ class Outcome:
     spared: Array  # [M] weighted minutes that relieving the order would spare
     arrived: Array  # [L] units of each line, committed ones last
     unused: Array  # [L] of them left over
+    stock_until: Array  # [M] as in `Unserved`
 
 
 class Simulator:
@@ -172,7 +173,7 @@ class Simulator:
         orders, market = future.orders, self.market
         arrived = np.round(plan.units * future.fill[plan.offer]) * market.delivered(plan)
         lots = Lots.of(market, plan, arrived)
-        minutes, wait, source, left = self.spot.serve(
+        minutes, wait, source, left, lot = self.spot.serve(
             at=orders.at,
             product=orders.product,
             quantity=orders.quantity,
@@ -187,6 +188,7 @@ class Simulator:
         )
         valued = self._value_missed(source, spared, future)
         bought = lots.line >= 0
+        stock_until = np.append(np.where(bought, -np.inf, lots.until), -np.inf)
         unused = np.zeros(len(plan))
         unused[lots.line[bought]] = left[bought]
         return Outcome(
@@ -197,6 +199,7 @@ class Simulator:
             spared=spared,
             arrived=arrived,
             unused=unused,
+            stock_until=stock_until[lot],
         )
 
     def _value_missed(self, source: Array, spared: Array, future: Future) -> Array:
@@ -222,6 +225,7 @@ class Simulator:
             quantity=self.quantity,
             value=spared[self.order] * minute_price + self.spot_price[source] * self.quantity,
             taken=source < 0,
+            stock_until=np.concatenate([outcome.stock_until for outcome in outcomes])[self.order],
             bounds=self.bounds,
             fill=self.fill,
         )

@@ -56,8 +56,8 @@ def _occupy(free: Array, first: int, size: int, until: float) -> None:
 @numba.njit(cache=True, nogil=True)
 def take(
     left: Array, since: Array, until: Array, head: Array, product: int, end: int, t: float, q: int
-) -> bool:
-    """Take q ready units of the product, earliest expiry first; False when there are too few."""
+) -> int:
+    """Take q ready units of the product, earliest expiry first; the last lot, -1 = too few."""
     first = head[product]
     while first < end and (until[first] <= t or left[first] == 0):
         first += 1
@@ -69,15 +69,15 @@ def take(
             if ready >= q:
                 break
     if ready < q:
-        return False
+        return -1
     for lot in range(first, end):
         if since[lot] <= t < until[lot]:
             taken = min(q, left[lot])
             left[lot] -= taken
             q -= taken
             if q == 0:
-                break
-    return True
+                return lot
+    return -1
 
 
 @numba.njit(cache=True, nogil=True)
@@ -99,12 +99,14 @@ def _serve(
     minutes: Array,
     wait: Array,
     source: Array,
+    lot: Array,
 ) -> None:
     free = np.full(channel_starts[-1], -np.inf)
     head = lot_starts[:-1].copy()
     for order in range(len(at)):
         t, p, q = at[order], product[order], quantity[order]
-        if take(left, since, until, head, p, lot_starts[p + 1], t, q):
+        lot[order] = take(left, since, until, head, p, lot_starts[p + 1], t, q)
+        if lot[order] >= 0:
             minutes[order] = READY_SECONDS / 60
             source[order] = FROM_READY
             continue
@@ -149,7 +151,7 @@ class SpotMarket:
         since: Array,
         until: Array,
         units: Array,
-    ) -> tuple[Array, Array, Array, Array]:
+    ) -> tuple[Array, Array, Array, Array, Array]:
         """Serve orders [M] from lots [B] of ready units and, failing them, from spot.
 
         Parameters
@@ -169,10 +171,13 @@ class SpotMarket:
             Row of the offer it was bought from, FROM_READY or UNSERVED.
         left [B]
             Units never taken.
+        lot [M]
+            Row of the lot that it was taken from, of several the last; -1 = from none.
         """
         minutes = np.full(len(at), np.nan)
         wait = np.zeros(len(at))
         source = np.empty(len(at), dtype="int64")
+        lot = np.empty(len(at), dtype="int64")
         left = units.astype("int64")  # a copy: the pass draws it down
         _serve(
             at,
@@ -192,5 +197,6 @@ class SpotMarket:
             minutes,
             wait,
             source,
+            lot,
         )
-        return minutes, wait, source, left
+        return minutes, wait, source, left, lot

@@ -15,7 +15,7 @@ from planning.expectation import Aims, expect
 from planning.limits import Limits
 from planning.optimise import solve
 from planning.policies import last_week
-from planning.problem import DAY, HOUR, Orders, Plan, lines
+from planning.problem import DAY, HOUR, Market, Orders, Plan, lines
 from planning.replay import replay
 from planning.rules import violations
 from planning.simulate import Simulator, damped, futures_of, tail_weights
@@ -602,3 +602,49 @@ def test_capital_that_pays_no_further_pack_is_used_up():
     assert found.status.endswith("working capital is used up")
     roomy = solve(market, [jam()], limits(100_000), AIMS, seed=0)
     assert roomy.status.startswith("target met") or roomy.status.endswith("no better use of money")
+
+
+def with_stock(units: int, **changes: object) -> Market:
+    """Two products, the second of a supplier that jams; stock of the first that never expires."""
+    terms = {
+        "channels": np.array([100, 2]),
+        "stock_product": np.array([0]),
+        "stock_supplier": np.array([0]),
+        "stock_units": np.array([units]),
+        "stock_expires": np.array([np.inf]),
+    }
+    return several(products=2, suppliers=2, offers=2, **(terms | changes))
+
+
+def beside_a_jam(orders: int, seed: int) -> Orders:
+    """So many orders of the first product all day, and a jam of the second in the evening."""
+    first = np.sort(np.random.default_rng(seed).uniform(120, 1380, orders))
+    at = np.concatenate([first, (jam(seed).at - AS_OF) / 60])
+    by_time = np.argsort(at, kind="stable")
+    return some_orders(at[by_time], product=np.repeat([0, 1], [orders, 400])[by_time])
+
+
+def bought(market: Market, plan: Plan) -> list[int]:
+    """Units of each product."""
+    units = np.bincount(market.offer_product[plan.offer], plan.units, len(market.product_ids))
+    return units.astype(int).tolist()
+
+
+@pytest.mark.parametrize("calm", [100, 250])
+def test_units_that_leave_stock_idle_are_no_reason_to_buy_nothing(calm):
+    """Bought units expire and so are used before the stock: they are paid, and it is left over."""
+    market = with_stock(300)
+    streams = [beside_a_jam(calm if seed % 2 else 900, seed) for seed in range(18)]
+    found = solve(market, streams, limits(), AIMS, seed=0)
+    assert found.predicted.cost <= found.reactive.cost
+    assert found.predicted.mean_minutes < 0.2 * found.reactive.mean_minutes
+    assert bought(market, found.plan)[1] > 200
+
+
+@pytest.mark.parametrize("lives", [4 * HOUR, 30 * DAY])
+def test_stock_that_is_used_up_in_every_future_is_spared_for_later(lives):
+    market = with_stock(100, shelf_life=np.full(2, lives))
+    streams = [beside_a_jam(400, seed) for seed in range(4)]
+    found = solve(market, streams, limits(), AIMS, seed=0)
+    assert 250 < bought(market, found.plan)[0] < 350
+    assert found.predicted.on_time_share > 0.95

@@ -1,12 +1,14 @@
 """What a block is worth, what is given back of a grown plan, and that its money does more then."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from planning.allocation import Allocation, Step
 from planning.limits import Limits
 from planning.optimise import renew
-from planning.polish import costs_of, give_back
+from planning.polish import costs_of, give_back, give_back_losers
 from planning.pricing import Price, price_blocks
 from planning.problem import HOUR
 from planning.simulate import Batches, Simulator, futures_of
@@ -76,6 +78,19 @@ def test_the_line_that_spares_least_is_given_back():
     outcomes = simulator.serve(allocation.plan())
     give_back(allocation, simulator, outcomes, 0.9)  # less than a line's money: nothing
     assert allocation.plan().units.tolist() == [50]
+
+
+def test_products_whose_lines_cost_more_than_they_save_are_given_back():
+    market, simulator, plan = two_products()
+    idle = a_plan(market, (0, 10, 700, 50), (1, 20, 700, 50))  # after the last order
+    lossy = replace(market, shelf_life=np.full(2, 2 * HOUR), loss_rate=np.ones(2))
+    simulator = Simulator(lossy, simulator.futures, simulator.committed)
+    allocation = Allocation.holding(lossy, within(1000), idle, 0.0)
+    give_back_losers(allocation, simulator, MINUTE)
+    assert allocation.plan().offer.tolist() == [0]
+    held = Allocation.holding(market, within(1000), plan, 0.0)
+    give_back_losers(held, simulator.over(simulator.futures, market), MINUTE)
+    assert held.plan().offer.tolist() == [0, 1]
 
 
 def test_a_frozen_line_is_not_given_back():

@@ -48,7 +48,7 @@ def ciw_waits(at, service, channels):
 
 def our_waits(at, minutes, noise, channels, product=None):
     market = two_products(channels, minutes)
-    _, wait, source, _ = SpotMarket(market).serve(
+    _, wait, source, _, _ = SpotMarket(market).serve(
         at=at * 60,
         product=np.zeros(len(at), "int32") if product is None else product,
         quantity=np.ones(len(at), "int64"),
