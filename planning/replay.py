@@ -212,7 +212,7 @@ def serve(
 ) -> Served:
     """Serve `orders` with `plan` in place; units that outlive `end` keep their value."""
     lots = Lots.of(market, plan, chances.arrived)
-    minutes, wait, source, left, _ = SpotMarket(market).serve(
+    run = SpotMarket(market).serve(
         at=orders.at,
         product=orders.product,
         quantity=orders.quantity,
@@ -224,28 +224,28 @@ def serve(
     )
     bought = lots.line >= 0
     unused = np.zeros(len(plan), dtype="int64")
-    unused[lots.line[bought]] = left[bought]
+    unused[lots.line[bought]] = run.left[bought]
     stock_left = np.zeros(len(market.stock_units), dtype="int64")
-    stock_left[-1 - lots.line[~bought]] = left[~bought]
+    stock_left[-1 - lots.line[~bought]] = run.left[~bought]
     value = unused * plan.unit_cost
     keeps = plan.available_to > end
     lost = np.where(keeps, 0.0, market.loss_rate[plan.offer] * value)
     left_value = float(value[keeps].sum())
     refunded = float((value - lost)[~keeps].sum())
     price = np.append(market.spot_unit_cost, [0.0, 0.0])  # rows -2, -1: unserved, from ready units
-    spent = price[source] * orders.quantity
+    spent = price[run.source] * orders.quantity
     return Served(
         orders=orders,
-        minutes=minutes,
-        wait=wait,
-        source=source,
+        minutes=run.minutes,
+        wait=run.wait,
+        source=run.source,
         arrived=chances.arrived,
         unused=unused,
         stock_left=stock_left,
         paid=spent,
         target_minutes=target_minutes,
         prealloc_spend=float((chances.arrived * plan.unit_cost).sum()) - refunded - left_value,
-        spot_spend=float(spent[source >= 0].sum()),
+        spot_spend=float(spent[run.source >= 0].sum()),
         lost_value=float(lost.sum()),
         left_value=left_value,
     )

@@ -173,7 +173,7 @@ class Simulator:
         orders, market = future.orders, self.market
         arrived = np.round(plan.units * future.fill[plan.offer]) * market.delivered(plan)
         lots = Lots.of(market, plan, arrived)
-        minutes, wait, source, left, lot = self.spot.serve(
+        run = self.spot.serve(
             at=orders.at,
             product=orders.product,
             quantity=orders.quantity,
@@ -184,22 +184,27 @@ class Simulator:
             units=lots.units,
         )
         spared = waiting_behind(
-            wait, source, market.offer_supplier, minutes - wait, future.weight, market.channels
+            run.wait,
+            run.source,
+            market.offer_supplier,
+            run.minutes - run.wait,
+            future.weight,
+            market.channels,
         )
-        valued = self._value_missed(source, spared, future)
+        valued = self._value_missed(run.source, spared, future)
         bought = lots.line >= 0
         stock_until = np.append(np.where(bought, -np.inf, lots.until), -np.inf)
         unused = np.zeros(len(plan))
-        unused[lots.line[bought]] = left[bought]
+        unused[lots.line[bought]] = run.left[bought]
         return Outcome(
-            minutes=minutes,
-            wait=wait,
-            source=source,
+            minutes=run.minutes,
+            wait=run.wait,
+            source=run.source,
             valued=valued,
             spared=spared,
             arrived=arrived,
             unused=unused,
-            stock_until=stock_until[lot],
+            stock_until=stock_until[run.lot],
         )
 
     def _value_missed(self, source: Array, spared: Array, future: Future) -> Array:

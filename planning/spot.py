@@ -6,6 +6,8 @@ sorted by expiry; a supplier's channels are a binary heap of the instants at whi
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numba
 import numpy as np
 
@@ -129,6 +131,16 @@ def _serve(
         _occupy(free, first, channel_starts[supplier + 1] - first, t + minutes[order] * 60)
 
 
+class Passed(NamedTuple):
+    """What became of orders [M] and of lots [B] of ready units."""
+
+    minutes: Array  # [M] until delivery; NaN = unserved
+    wait: Array  # [M] minutes of it in the queue
+    source: Array  # [M] row of the offer it was bought from, FROM_READY or UNSERVED
+    left: Array  # [B] units never taken
+    lot: Array  # [M] lot that it was taken from, of several the last to expire; -1 = from none
+
+
 class SpotMarket:
     """The spot side of a market, laid out once for many passes."""
 
@@ -151,7 +163,7 @@ class SpotMarket:
         since: Array,
         until: Array,
         units: Array,
-    ) -> tuple[Array, Array, Array, Array, Array]:
+    ) -> Passed:
         """Serve orders [M] from lots [B] of ready units and, failing them, from spot.
 
         Parameters
@@ -162,17 +174,6 @@ class SpotMarket:
             Service-time factor of each order, should it go to spot.
         lot_product, since, until, units
             Lots sorted by (product, until): ready for since <= t < until.
-
-        Returns
-        -------
-        minutes, wait [M]
-            Until delivery, and of it in the queue; NaN minutes = unserved.
-        source [M]
-            Row of the offer it was bought from, FROM_READY or UNSERVED.
-        left [B]
-            Units never taken.
-        lot [M]
-            Row of the lot that it was taken from, of several the last; -1 = from none.
         """
         minutes = np.full(len(at), np.nan)
         wait = np.zeros(len(at))
@@ -199,4 +200,4 @@ class SpotMarket:
             source,
             lot,
         )
-        return minutes, wait, source, left, lot
+        return Passed(minutes, wait, source, left, lot)

@@ -27,7 +27,7 @@ def waits(
     """Minutes [M] in the queue of one supplier; lots [B, 3] of ready units: since, until, units."""
     ready = np.empty((0, 3)) if lots is None else lots
     market = single(spot_minutes=np.array([minutes]), channels=np.array([channels]))
-    _, wait, _, _ = SpotMarket(market).serve(
+    run = SpotMarket(market).serve(
         at=at,
         product=np.zeros(len(at), dtype="int32"),
         quantity=np.ones(len(at), dtype="int64"),
@@ -37,7 +37,7 @@ def waits(
         until=ready[:, 1],
         units=ready[:, 2],
     )
-    return wait
+    return run.wait
 
 
 def exponential(rng: np.random.Generator, size: int) -> Array:

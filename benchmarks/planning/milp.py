@@ -361,7 +361,7 @@ def replayed(instance: Instance, plan: Plan) -> float:
     keeps = plan.available_to > limits.as_of + limits.horizon
     total = 0.0
     for orders in instance.streams:
-        minutes, _, source, left = SpotMarket(market).serve(
+        run = SpotMarket(market).serve(
             at=orders.at,
             product=orders.product,
             quantity=orders.quantity,
@@ -372,11 +372,11 @@ def replayed(instance: Instance, plan: Plan) -> float:
             units=lots.units,
         )
         unused = np.zeros(len(plan))
-        unused[lots.line] = left
+        unused[lots.line] = run.left
         back = unused * np.where(keeps, 1.0, 1 - market.loss_rate[plan.offer])
-        spot = source >= 0
+        spot = run.source >= 0
         total += ((plan.units - back) * plan.unit_cost).sum()
-        total += (market.spot_unit_cost[source[spot]] * orders.quantity[spot]).sum()
-        total += aims.delay_cost * (aims.weights()[orders.segment] * minutes).sum()
+        total += (market.spot_unit_cost[run.source[spot]] * orders.quantity[spot]).sum()
+        total += aims.delay_cost * (aims.weights()[orders.segment] * run.minutes).sum()
     rho = aims.capital_cost * limits.horizon / YEAR
     return float(total / len(instance.streams) + rho * (plan.units * plan.unit_cost).sum())

@@ -48,7 +48,7 @@ def ciw_waits(at, service, channels):
 
 def our_waits(at, minutes, noise, channels, product=None):
     market = two_products(channels, minutes)
-    _, wait, source, _, _ = SpotMarket(market).serve(
+    run = SpotMarket(market).serve(
         at=at * 60,
         product=np.zeros(len(at), "int32") if product is None else product,
         quantity=np.ones(len(at), "int64"),
@@ -58,8 +58,8 @@ def our_waits(at, minutes, noise, channels, product=None):
         until=np.empty(0),
         units=np.empty(0),
     )
-    assert (source >= 0).all()
-    return wait
+    assert (run.source >= 0).all()
+    return run.wait
 
 
 def two_products(channels, minutes):
