@@ -26,7 +26,8 @@ _CELLS = 40_000  # buckets scored for a segment and part of the horizon
 _FEWEST_ROWS = 10  # held-out rows with which a segment has weights of its own
 _SHOWN = 0.005  # of the weights: a member with less isn't told
 _STEPS = 20  # of the greedy search: weights are whole twentieths, before the belief is mixed in
-_BELIEF = 12, 600  # held-out rows, a series and at most, that weigh as the belief in learners does
+_BELIEF = 600  # held-out rows that weigh as the belief in learners does, among many series
+_MANY = 50  # series; with fewer the belief shrinks by the square
 _FAITH = 30  # that in all members alike, where no learner is among them
 # Gain from history that a hold-out takes from them:
 _LEARNERS = ("lightgbm", "lightgbm_daily", "network")
@@ -158,8 +159,7 @@ def learn(task: Task, models: dict[str, Model]) -> Blend:
     actual = np.concatenate([past.y[past.rows, o : o + past.horizon] for o in past.origins])
     segment = np.tile(segments(past)[past.rows], len(past.origins))
     if len(names) > 1:
-        each, most = _BELIEF
-        trust = min(each * len(past.rows), most) if _learners(names) else _FAITH
+        trust = _BELIEF * min(len(past.rows) / _MANY, 1) ** 2 if _learners(names) else _FAITH
         weights = _weigh_all(past, actual, members, segment, (part, weights), trust)
     dense = segment >= _DENSE
     blend = Blend(members=names, weights=weights, calibration=calm, slips=tuple(slips))
