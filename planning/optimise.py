@@ -358,6 +358,10 @@ def solve(
         futures = damped(futures, before.delays)
     judge = Simulator(market, first_of(futures, JUDGED_ORDERS), limits.committed, worst)
     batches = Batches(futures, judge)
+
+    def expected(allocation: Allocation) -> Expectation:
+        return expect(market, futures, allocation.plan(), limits, aims, seed)
+
     for minute_price in _minute_prices(before, futures, aims):
         allocation = grow(
             batches,
@@ -369,18 +373,16 @@ def solve(
             previous=previous,
             freeze=freeze,
         )
-        plan = allocation.plan()
-        predicted = expect(market, futures, plan, limits, aims, seed)
+        predicted = expected(allocation)
         if predicted.cost <= before.cost:
             break
     else:  # nothing that relieves the jam is worth its money: in all, or of a few products
         give_back_losers(allocation, judge, minute_price)
-        plan = allocation.plan()
-        predicted = expect(market, futures, plan, limits, aims, seed)
+        predicted = expected(allocation)
         if predicted.cost > before.cost or allocation.over_share():
             allocation = _start(market, limits, 0.0, previous, freeze)
-            plan = allocation.plan()
-            predicted = expect(market, futures, plan, limits, aims, seed)
+            predicted = expected(allocation)
+    plan = allocation.plan()
     return Solution(
         plan=plan,
         starts=allocation.starts,

@@ -177,15 +177,13 @@ def _relief_by_stock(
 
     Units that expire at `until` spare it by serving stock's orders from `first` on.
     """
-    value, order, expires, left = 0.0, first, -np.inf, spared
-    while order < after and left > 0:
-        if unserved.stock_until[order] > until:
-            left -= unserved.quantity[order]
-            expires = unserved.stock_until[order]
+    value, order, expires, left = 0.0, after, -np.inf, spared
+    for served in range(first, after):
+        if left > 0 and unserved.stock_until[served] > until:
+            left -= unserved.quantity[served]
+            expires = unserved.stock_until[served]
             if mark:
-                unserved.stock_until[order] = -np.inf
-        order += 1
-    order = after
+                unserved.stock_until[served] = -np.inf
     while order < end and spared >= 1 and unserved.at[order] < expires:
         wanted = unserved.quantity[order]
         if not unserved.taken[order] and wanted <= spared:
