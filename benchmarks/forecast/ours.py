@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from exchange import folder_of
-from sets import Set, load
+from sets import Set
+from sources import load
 
 from forecast import LEVELS, Forecast, forecast
 

@@ -16,8 +16,10 @@ from pathlib import Path
 import pandas as pd
 from exchange import folder_of, write
 from ours import NAME
+from packaged import system_python
 from score import COLUMNS, FALLBACK, row
-from sets import CACHE, SETS, load
+from sets import CACHE
+from sources import SETS, load
 from speed import DAYS, HORIZON, SIZES
 from table import update
 
@@ -65,15 +67,10 @@ def environment() -> Path:
     if not done.exists() or done.read_text() != lock.read_text():
         print("Installing the peers into an environment of their own; it takes a minute.")
         subprocess.run([sys.executable, "-m", "venv", "--clear", "--without-pip", home], check=True)
-        pip = [_system_python(), "-m", "pip", "--python", python, "install", "--quiet"]
+        pip = [system_python(), "-m", "pip", "--python", python, "install", "--quiet"]
         subprocess.run([*pip, "--require-hashes", "-r", lock], check=True)
         done.write_text(lock.read_text())
     return python
-
-
-def _system_python() -> str:
-    """A Python that has pip: ours may be without."""
-    return getattr(sys, "_base_executable", None) or sys.executable
 
 
 def run_peer(peer: str, folder: Path, limit: float, version: str) -> None:

