@@ -86,6 +86,11 @@ def capital_advice(
     """
     if capital <= 0:
         return "There is no working capital: nothing can be bought ahead."
+    if left < 0:
+        return (
+            f"The lines that suppliers have confirmed commit {-left:,.2f} more than the working "
+            "capital: nothing more can be bought ahead."
+        )
     if len(frontier) == 1 and left < least_line < np.inf:
         return (
             f"{left:,.2f} of working capital is left, too little for any line: the smallest costs "

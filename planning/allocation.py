@@ -194,10 +194,12 @@ class Allocation:
     def stay_near(self, previous: Plan, freeze: float) -> None:
         """Prefer the lines of the previous plan; keep those to be ordered before `freeze`.
 
-        A line that the rules don't allow any more is forgotten.
+        A line that the rules don't allow any more, or that was to be ordered before as-of, is
+        forgotten.
         """
         slot, inside = self._slots_of(clock_hours(previous.available_from, self.market.tz))
         inside &= previous.units % self.market.pack_size[previous.offer] == 0
+        inside &= previous.order_by >= np.floor(self.limits.as_of)
         offer, slot, units = previous.offer[inside], slot[inside], previous.units[inside]
         np.add.at(self.previous, (offer, slot), units)
         frozen = previous.order_by[inside] < freeze

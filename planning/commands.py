@@ -18,6 +18,7 @@ from forecast import forecast as forecast_panel
 from planning import (
     acks,
     comparison,
+    entries,
     job,
     ledger,
     logbook,
@@ -347,6 +348,8 @@ def status(arguments: argparse.Namespace) -> Said:
         found = book.all()
         last = book.last_done()
         waiting = [] if last is None else book.unanswered(last.run_id)
+        warnings = entries.missing(book, workspace.root / "runs")
+    _tell(arguments, [], warnings)
     failed = found[0] if found and found[0].state != ledger.DONE else None
     age = None if last is None else (_now() - pd.Timestamp(last.finished_at)).total_seconds()
     return {
@@ -355,6 +358,7 @@ def status(arguments: argparse.Namespace) -> Said:
         "last_failure": None if failed is None else vars(failed),
         "runs": len(found),
         "unanswered": waiting,
+        "warnings": warnings,
         "text": logbook.status_words(last, age, failed, waiting),
     }
 

@@ -68,6 +68,17 @@ def _ahead(answered: pd.DataFrame, as_of: pd.Timestamp) -> Array:
     return np.asarray(some & (_stamps(answered["available_from"]) >= as_of))
 
 
+def unanswered(lines: pd.DataFrame, answered: pd.DataFrame) -> pd.DataFrame:
+    """Those of a plan's lines (rows of its plan.csv) that no supplier has answered."""
+    known = pd.MultiIndex.from_arrays(
+        [answered["supplier_id"], answered["product_id"], _stamps(answered["asked_from"])]
+    )
+    asked = pd.MultiIndex.from_arrays(
+        [lines["supplier_id"], lines["product_id"], _stamps(lines["available_from"])]
+    )
+    return lines[~asked.isin(known)]
+
+
 def answered_short(answered: pd.DataFrame, market: Market) -> tuple[Array, Array]:
     """Offers [K] and starts [K] of the clock hours for which a supplier has said: no more.
 

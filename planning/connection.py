@@ -143,6 +143,11 @@ def told(url: sa.URL, shown: str, error: sa.exc.DBAPIError) -> str:
             "move it away: the folders in runs/ are whole without it, and the next `peakahead "
             "run` enters them anew (take suppliers' answers in again then: `peakahead ack`)"
         )
+    if url.get_backend_name() == "sqlite":
+        return (
+            f"the store {shown} can't be used: {words}; see that its folder can be written to and "
+            "that the disk has room, then try again"
+        )
     return (
         f"the store {shown} can't be used: {words}; "
         "check that it runs and that [store] url in peakahead.toml is right"

@@ -17,7 +17,14 @@ import pyarrow.compute as pc
 
 from forecast import Forecast, Panel, find_peaks, forecast, panel_of_orders
 from planning import rules
-from planning.committed import NOBODY, Committed, answered_short, committed, on_order
+from planning.committed import (
+    NOBODY,
+    Committed,
+    answered_short,
+    committed,
+    on_order,
+    unanswered,
+)
 from planning.expectation import Aims
 from planning.limits import Closed, Limits
 from planning.marginals import line_details, with_rules
@@ -358,7 +365,7 @@ def decide(
     """
     sellers = market(inputs.tables, workspace.timezone)
     require_sellers(sellers, as_of)
-    previous = None if before is None else _previous(before, sellers)
+    previous = None if before is None else _previous(before, answered, sellers)
     demand = expect_demand(workspace, inputs, as_of, seed=seed, progress=progress)
     streams = sampled_futures(workspace, inputs, demand.panel, as_of, seed=seed, progress=progress)
     bound = committed(on_order(answered, as_of), sellers)
@@ -389,8 +396,9 @@ def decide(
     )
 
 
-def _previous(before: Before, sellers: Market) -> Plan:
+def _previous(before: Before, answered: pd.DataFrame, sellers: Market) -> Plan:
+    """The lines of the plan before that no supplier has answered."""
     try:
-        return plan_of(before.lines, sellers)
+        return plan_of(unanswered(before.lines, answered), sellers)
     except ValueError as error:
         raise InputRefused([f"the plan to stay near to: {error}"]) from error

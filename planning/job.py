@@ -135,7 +135,7 @@ def run(request: Request, progress: Progress, now: Callable[[], pd.Timestamp]) -
         if outcome is None:
             with _failures_recorded(request, expected, now):
                 outcome = _computed(request, progress)
-            _enter(workspace, runs / outcome.run_id, now())
+            told += _enter(request, runs / outcome.run_id, now())
     return replace(outcome, warnings=[*told, *outcome.warnings])
 
 
@@ -191,15 +191,23 @@ def _failures_recorded(
         raise
 
 
-def _enter(workspace: Workspace, folder: Path, finished: pd.Timestamp) -> None:
+def _enter(request: Request, folder: Path, finished: pd.Timestamp) -> list[str]:
+    """Enter a run; what to tell of answers that came while it was at work."""
     try:
-        with open_book(workspace, write=True) as book:
+        with open_book(request.workspace, write=True) as book:
             entries.enter(book, folder, finished)
+            now = _around(request, book.answered(request.as_of)).answered
     except ledger.StoreUnavailable as error:
         raise ledger.StoreUnavailable(
             f"{error}\nThe run itself is whole, in {folder}: the next `peakahead run` enters it in "
             "the ledger"
         ) from error
+    if answers_sha256(now) == answers_sha256(request.answered):
+        return []
+    return [
+        "a supplier's answer was taken in while this run was at work, and it is planned without "
+        "it: run again before its exports are sent, or goods may be asked for twice"
+    ]
 
 
 def _around(request: Request, answered: pd.DataFrame) -> Request:

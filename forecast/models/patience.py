@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import multiprocessing
 import os
 import subprocess
@@ -15,6 +16,7 @@ Fit = Callable[[Any], Any]
 _START = 120.0  # seconds that a worker has to begin
 # Not `multiprocessing.Process`: its workers first run the user's script again.
 _WORKER = "import sys; from forecast.models.patience import work; work(int(sys.argv[1]))"
+_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # small sums: more are slower
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,22 @@ class Failure:
     """A fit without a result."""
 
     reason: str  # in words
+
+
+@dataclass(frozen=True)
+class _Worker:
+    """A process that fits, and the pipe to it."""
+
+    process: subprocess.Popen[bytes]
+    pipe: Connection
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        self.pipe.close()
+
+
+_idle: list[_Worker] = []  # has loaded its libraries, waits for the next fits
 
 
 def each(fit: Fit, jobs: Sequence[Any], *, seconds: float) -> list[Any]:
@@ -32,59 +50,79 @@ def each(fit: Fit, jobs: Sequence[Any], *, seconds: float) -> list[Any]:
     """
     found: list[Any] = []
     while len(found) < len(jobs):
-        mine, theirs = multiprocessing.Pipe()
-        worker = subprocess.Popen(  # noqa: S603 our own interpreter, our own code
+        worker, well = _ready(), False
+        try:
+            well = _feed(worker.pipe, fit, jobs, found, seconds)
+        finally:
+            if well:
+                _idle.append(worker)
+            else:
+                worker.end()
+    return found
+
+
+@atexit.register
+def _end_all() -> None:
+    while _idle:
+        _idle.pop().end()
+
+
+def _ready() -> _Worker:
+    """A worker that waits for jobs: an idle one, else a new one."""
+    while _idle:
+        worker = _idle.pop()
+        if worker.process.poll() is None:
+            return worker
+        worker.end()
+    mine, theirs = multiprocessing.Pipe()
+    paths = os.pathsep.join(path for path in sys.path if path)
+    worker = _Worker(
+        process=subprocess.Popen(  # noqa: S603 our own interpreter, our own code
             [sys.executable, "-P", "-c", _WORKER, str(theirs.fileno())],
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
-        )
-        theirs.close()
-        try:
-            _begin(mine, fit)
-            _feed(mine, jobs, found, seconds)
-        finally:
-            worker.kill()
-            worker.wait()
-            mine.close()
-    return found
-
-
-def _begin(pipe: Connection, fit: Fit) -> None:
-    """Tell the worker what to do, and wait until it is ready."""
+            env=os.environ | _ONE_THREAD | {"PYTHONPATH": paths},
+        ),
+        pipe=mine,
+    )
+    theirs.close()
+    why = f"did not start within {_START:g} s"
     try:
-        pipe.send(fit)
-        if not pipe.poll(_START):
-            raise RuntimeError(f"the worker for slow models did not start within {_START:g} s")
-        pipe.recv()
-    except (EOFError, BrokenPipeError, ConnectionResetError) as error:
-        raise RuntimeError("the worker for slow models ended as it began; see stderr") from error
+        if mine.poll(_START):
+            mine.recv()
+            return worker
+    except (EOFError, ConnectionResetError):
+        why = "ended as it began; see stderr"
+    worker.end()
+    raise RuntimeError(f"the worker for slow models {why}")
 
 
-def _feed(pipe: Connection, jobs: Sequence[Any], found: list[Any], seconds: float) -> None:
-    """Send jobs until all are done or one hangs or kills the worker."""
+def _feed(
+    pipe: Connection, fit: Fit, jobs: Sequence[Any], found: list[Any], seconds: float
+) -> bool:
+    """Send jobs until all are done, True, or one hangs or kills the worker."""
     while len(found) < len(jobs):
         try:
-            pipe.send(jobs[len(found)])
+            pipe.send((fit, jobs[len(found)]))
             done = pipe.poll(seconds)
             hung = Failure(f"hung for more than {seconds:g} s")
             found.append(pipe.recv() if done else hung)
         except (EOFError, BrokenPipeError, ConnectionResetError):
             found.append(Failure("its process died"))
-            return
+            return False
         if not done:
-            return
+            return False
+    return True
 
 
 def work(descriptor: int) -> None:
     """What the worker's process does: jobs in, results out, until the pipe is closed."""
     pipe = Connection(descriptor)
-    fit = pipe.recv()
     pipe.send("ready")
     while True:
         try:
-            job = pipe.recv()
+            fit, job = pipe.recv()
         except EOFError:
             return
         try:

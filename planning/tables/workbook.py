@@ -8,7 +8,7 @@ import warnings
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ _DAY = r"(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})日?"
 _CLOCK = r"([01]?\d|2[0-3])[:：]([0-5]\d)(?:[:：]([0-5]\d))?"
 _WRITTEN = re.compile(rf"{_DAY}(?:T| +|(?<=日)){_CLOCK} ?(Z|[+-]\d{{2}}:?\d{{2}})?", re.ASCII)
 _TIME = re.compile(_CLOCK, re.ASCII)
+_DATE = re.compile(_DAY, re.ASCII)
 
 Row = tuple[Any, ...]
 
@@ -119,7 +120,16 @@ def _sheets(
 
 def _rows(sheet: Any) -> Iterator[Row]:
     sheet.reset_dimensions()  # what a file says of its size need not be so
-    return iter(sheet.iter_rows(max_col=MOST_COLUMNS, max_row=MOST_ROWS, values_only=True))
+    rows = sheet.iter_rows(max_col=MOST_COLUMNS, max_row=MOST_ROWS)
+    return (tuple(_shown(cell) for cell in row) for row in rows)
+
+
+def _shown(cell: Any) -> object:
+    """A cell's value; a date without a clock is stored as its midnight, which nobody meant."""
+    value = cell.value
+    if isinstance(value, datetime) and value.time() == time() and "h" not in cell.number_format:
+        return value.date()
+    return value
 
 
 def _table(
@@ -137,7 +147,8 @@ def _table(
             elif number == HEADER_WITHIN:
                 return None
             continue
-        _refuse_unknown(title, number, written, shown)
+        if shown[columns.index(key)] is not None:  # else a total or a remark
+            _refuse_unknown(title, number, written, shown)
         cells = [_text(cell) for cell in shown[: len(columns)]]
         if any(cells):
             table.append((number, cells + [""] * (len(columns) - len(cells))))
@@ -256,7 +267,7 @@ def tidied(sheet: Sheet) -> Sheet:
     Raises
     ------
     InputRefused
-        When such a time lies before the one that its line asks for.
+        When such a time lies before the one that its line asks for, or a day has no time.
     """
     pieces = list(sheet.pieces)
     told = [row for piece in pieces for row in _cells(piece, len(sheet.columns))]
@@ -332,12 +343,17 @@ def _written(text: str) -> str:
 def _dated(stamps: dict[str, str]) -> str:
     """Put a bare time in confirmed_from on the day asked for; what is wrong where it can't be."""
     told = stamps.get("confirmed_from", "")
-    time = _TIME.fullmatch(told.strip())
-    if time is None:
+    if _DATE.fullmatch(told.strip()):
+        return (
+            f"confirmed_from = {told!r}: at what time of that day? write both, such as "
+            "2026-10-01 18:00, or the time alone if it is the day asked for"
+        )
+    clock = _TIME.fullmatch(told.strip())
+    if clock is None:
         return ""
     asked = stamps.get("available_from", "")
     day, _, rest = asked.partition("T")
-    hour, minute, second = time.groups()
+    hour, minute, second = clock.groups()
     at = f"{hour:0>2}:{minute}:{second or '00'}"
     if not rest or at < rest[:8]:
         return (

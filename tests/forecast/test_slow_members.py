@@ -1,3 +1,5 @@
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -105,6 +107,7 @@ def test_slow_members_run_in_a_script_that_guards_nothing(way, tmp_path):
 
 def test_a_worker_that_cannot_begin_is_told(monkeypatch):
     monkeypatch.setattr(patience, "_WORKER", "raise SystemExit(1)")
+    monkeypatch.setattr(patience, "_idle", [])
     with pytest.raises(RuntimeError, match="ended as it began"):
         each(eval, ["1"], seconds=60)
 
@@ -112,6 +115,27 @@ def test_a_worker_that_cannot_begin_is_told(monkeypatch):
 def test_a_worker_that_dies_costs_only_its_own_job():
     found = each(die, [1, 2], seconds=20.0)
     assert found == [Failure("its process died")] * 2
+
+
+def whose(_):
+    return os.getpid()
+
+
+def test_a_worker_serves_until_it_hangs():
+    first = each(whose, [1, 2], seconds=20.0)
+    assert first[0] == first[1]
+    assert each(whose, [1], seconds=20.0) == first[:1], "it is not started again for each origin"
+    assert each(time.sleep, [30], seconds=0.5) == [Failure("hung for more than 0.5 s")]
+    assert each(whose, [1], seconds=20.0) != first[:1]
+
+
+def test_an_idle_worker_that_was_killed_costs_no_job():
+    [worker] = each(whose, [1], seconds=20.0)
+    os.kill(worker, signal.SIGKILL)
+    while patience._idle[-1].process.poll() is None:
+        time.sleep(0.01)
+    [other] = each(whose, [1], seconds=20.0)
+    assert other != worker
 
 
 def series(noise, *, days=35, seed=0):

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
-from planning import acks
+from planning import acks, job
 from planning.cli import REFUSED
 from planning.committed import NOBODY, answered_short, bearing, committed, on_order
 from planning.exports import ANSWERS, HEADINGS
@@ -340,6 +340,46 @@ def test_when_without_how_many_is_refused(asked, tmp_path):
     assert "doesn't say how many" in said.said["error"]
 
 
+@pytest.mark.parametrize("form", ["csv", "xlsx", "json"])
+def test_a_day_without_a_time_is_asked_for_its_time(asked, tmp_path, form):
+    root, request = asked
+    rows = rows_of(request)
+    n = len(rows)
+    day = rows["available_from"][0][:10]
+    path = answer_in(form, request, tmp_path / "back", ["1"] * n, [day, *[""] * (n - 1)])
+    if form == "xlsx":  # as a spreadsheet keeps a date
+        book = openpyxl.load_workbook(path)
+        cell = book.worksheets[0].cell(5, HEADINGS["en"].index("Confirmed from") + 1)
+        cell.value, cell.number_format = pd.Timestamp(day).to_pydatetime(), "yyyy-mm-dd"
+        book.save(path)
+    said = call("ack", "-w", root, path)
+    assert said.code == REFUSED
+    assert f"confirmed_from = '{day}': at what time of that day?" in said.said["error"]
+
+
+def test_midnight_is_a_time(asked, tmp_path):
+    root, request = asked
+    n = len(rows_of(request))
+    path = answer_in("xlsx", request, tmp_path / "back", ["1"] * n, [""] * n)
+    book = openpyxl.load_workbook(path)
+    cell = book.worksheets[0].cell(5, HEADINGS["en"].index("Confirmed from") + 1)
+    late = pd.Timestamp(AS_OF).normalize() + pd.Timedelta("2D")
+    cell.value, cell.number_format = late.to_pydatetime(), "yyyy-mm-dd hh:mm"
+    book.save(path)
+    assert call("ack", "-w", root, path).code == 0
+    assert late.isoformat() in [at[:19] for at in known(root)["available_from"]]
+
+
+def test_a_total_that_was_never_computed_is_a_remark(asked, tmp_path):
+    root, request = asked
+    n = len(rows_of(request))
+    path = answer_in("xlsx", request, tmp_path / "back", ["1"] * n, [""] * n)
+    book = openpyxl.load_workbook(path)
+    book.worksheets[0].cell(6 + n, HEADINGS["en"].index("Confirmed units") + 1).value = "=SUM(A1)"
+    book.save(path)
+    assert call("ack", "-w", root, path).said["confirmed_units"] == n
+
+
 # Workbooks and documents that cannot be trusted
 
 
@@ -497,6 +537,48 @@ def test_a_run_s_plan_is_replayed_with_what_it_was_made_around(replanned, tmp_pa
 
     bare = shutil.copy(plan, tmp_path / "plan.csv")
     assert spent("latest") == spent(plan) > spent(bare) >= 0
+
+
+def test_a_line_that_was_answered_is_not_asked_for_again_because_the_plan_before_has_it(
+    replanned, finished
+):
+    root, rows, _ = replanned
+    plan = finished.run_dir / "plan.csv"
+    near = ("--previous", plan, "--freeze", "5000")
+    again = call("run", "-w", root, "--as-of", AS_OF, *near)
+    assert again.code == 0, again.err
+    folder = Path(again.said["run_dir"])
+    bound, kept = rows_of(folder / "committed.csv"), rows_of(folder / "plan.csv")
+    assert len(bound) == len(rows)
+    where = ["supplier_id", "product_id", "available_from"]
+    open_lines = rows_of(plan).merge(bound[where], on=where, how="left", indicator=True)
+    open_lines = open_lines[open_lines["_merge"] == "left_only"]
+    both = open_lines.merge(kept, on=where)
+    assert len(both) == len(open_lines), "what nobody has answered is frozen"
+    more = bound.merge(kept, on=where)  # what the forecast asks for beside what is confirmed
+    assert len(more) < len(bound) / 2
+    assert not (more["units_y"] == more["units_x"]).any()
+
+
+def test_an_answer_that_comes_while_a_run_is_at_work_is_told(asked, tmp_path, monkeypatch):
+    root, request = asked
+    path = confirmed(request, tmp_path / "back.csv")
+    compute = job._computed
+
+    def slowly(*told):
+        outcome = compute(*told)
+        assert call("ack", "-w", root, path).code == 0
+        return outcome
+
+    monkeypatch.setattr(job, "_computed", slowly)
+    later = pd.Timestamp(AS_OF) + pd.Timedelta("30min")
+    said = call("run", "-w", root, "--as-of", later.isoformat())
+    assert said.code == 0
+    assert any("while this run was at work" in told for told in said.said["warnings"])
+    monkeypatch.undo()
+    again = call("run", "-w", root, "--as-of", later.isoformat())
+    assert again.said["run_id"] != said.said["run_id"]
+    assert not any("at work" in told for told in again.said["warnings"])
 
 
 def test_a_run_as_of_before_the_answer_was_known_does_not_know_it(asked, tmp_path):

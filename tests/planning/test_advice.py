@@ -90,6 +90,14 @@ def test_what_misses_the_target_does_not_look_like_it(share, target, digits, tol
     assert on_time(share, target, digits) == told
 
 
+def test_capital_that_is_committed_twice_over_is_not_said_to_be_left():
+    frontier = pd.DataFrame({"capital": [10.0], "on_time_share": [0.5], "spend": [1.0]})
+    told = capital_advice(
+        frontier, capital=10.0, target_share=0.95, most_spend=1.0, left=-5.5, least_line=1.0
+    )
+    assert told.startswith("The lines that suppliers have confirmed commit 5.50 more than")
+
+
 def test_more_capital_that_nearly_reaches_the_target_is_not_said_to_reach_it():
     frontier = pd.DataFrame(
         {"capital": [0.0, 10.0], "on_time_share": [0.5, 0.94999], "spend": [1.0, 1.0]}

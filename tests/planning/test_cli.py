@@ -303,7 +303,7 @@ def test_the_ledger_is_told(fresh, finished):
     assert call("runs", "-w", fresh).said == {"runs": []}
     empty = call("status", "-w", fresh).said
     nothing = dict.fromkeys(("last_run", "age_seconds", "last_failure"))
-    assert empty == {**nothing, "runs": 0, "unanswered": []}
+    assert empty == {**nothing, "runs": 0, "unanswered": [], "warnings": []}
     assert not (fresh / "peakahead.db").exists()
     found = call("runs", "-w", finished.root).said["runs"]
     (run,) = [run for run in found if run["state"] == "done"]  # other tests' runs failed there

@@ -167,6 +167,18 @@ def test_a_file_that_is_no_database_is_told(tmp_path):
         pass
 
 
+def test_a_full_disk_is_told_as_one(tmp_path):
+    where = f"sqlite:///{tmp_path}/ledger.db"
+
+    def fill() -> None:
+        with open_ledger(where, write=True) as book, book._engine.connect() as opened:
+            opened.exec_driver_sql("PRAGMA max_page_count = 1")
+            opened.exec_driver_sql("CREATE TABLE more (x)")
+
+    with pytest.raises(StoreUnavailable, match=r"full; .* the disk has room"):
+        fill()
+
+
 def test_another_kind_of_database_is_told():
     with pytest.raises(StoreUnavailable, match="use sqlite"), open_ledger("mssql://u:p@host/d"):
         pass

@@ -151,6 +151,14 @@ def test_lines_within_the_freeze_are_kept_as_they_are():
     assert held[first.available_from[0]] >= 50
 
 
+def test_what_was_to_be_ordered_before_as_of_is_not_kept():
+    market = several(products=2, offers=2, lead_time=np.zeros(2))
+    passed = a_plan(market, (1, 2.0, 300.0, 5))
+    passed = replace(passed, order_by=np.array([AS_OF - 1.0]))
+    found = solve(market, [jam()], limits(), AIMS, seed=0, previous=passed, freeze=DAY)
+    assert not (market.offer_product[found.plan.offer] == 1).any()
+
+
 def test_lines_of_the_plan_before_that_are_no_whole_packs_now_are_forgotten():
     market = a_market(channels=np.array([2]))
     first = a_plan(market, (0, 9.0, 300.0, 37), (0, 10.0, 300.0, 35))
