@@ -288,6 +288,7 @@ def _database() -> Iterator[Any]:
         tempfile.TemporaryDirectory(prefix="peakahead-") as spill,
         duckdb.connect(config={"temp_directory": spill}) as connection,
     ):
+        connection.execute("set TimeZone = 'UTC'")
         yield connection
 
 
@@ -325,21 +326,21 @@ def _aggregate(
         text = "nullif(account_id::varchar, '')"
         account = f"case when {text} is not null then hash({text}) & 4503599627370495 end"
     trade = "coalesce(segment <> 'individual', false)" if "segment" in has else "false"
-    took = "epoch_us(delivered_at) - epoch_us(ordered_at)" if "delivered_at" in has else "null"
+    at = "epoch_us(ordered_at::timestamptz)"  # of nanoseconds, too; naive = UTC
+    took = f"epoch_us(delivered_at::timestamptz) - {at}" if "delivered_at" in has else "null"
     with _database() as connection:
         connection.register("log", orders)
         connection.register("listed", codes)
         connection.execute(
             f"""
             create temp table placed as
-            select code, ((epoch_us(ordered_at) - $start) // $width)::bigint as bucket,
-                   epoch_us(ordered_at) as instant, quantity::bigint as quantity,
-                   status = 'failed' as failed, ({account})::bigint as account,
-                   {trade} as trade,
+            select code, (({at} - $start) // $width)::bigint as bucket, {at} as instant,
+                   quantity::bigint as quantity, status = 'failed' as failed,
+                   ({account})::bigint as account, {trade} as trade,
                    round(1e6 * ln(greatest({took}, 1e6)::double))::bigint as wait
             from log join listed using (product_id)
             where status <> 'cancelled'
-              and epoch_us(ordered_at) >= $start and epoch_us(ordered_at) < $stop
+              and {at} >= $start and {at} < $stop
             """,
             {"start": start, "stop": stop, "width": width},
         )

@@ -10,7 +10,7 @@ import numpy as np
 
 from forecast.blend import Blend, segments
 from forecast.demand import Array
-from forecast.effects import event_factors
+from forecast.event_sizes import event_factors
 from forecast.features import Past, Task, past_of
 from forecast.models import Fitted
 from forecast.models.corrected import CorrectedFit

@@ -9,11 +9,9 @@ import numpy as np
 from forecast.almanac import UNLIKELY
 from forecast.calendars import Clock, Days, Events
 from forecast.demand import Array
+from forecast.event_sizes import AGES, Expected, event_boost, event_shapes
 from forecast.sparse import sparse_effects
 
-AGES = np.array([0, 1, 2, 3, 4, 6, 8, 12, 18, 24, 36, 48, 72])  # hours since an event's start
-_BORROW = 5.0  # strength of the category's effect against a product's own
-_EVENT_NOISE = 0.1  # variance of an event's size, so that one event never counts as many
 _TREND_DAYS = 21
 _BUSY = (3.0, 10.0)  # orders + times its mean that a bucket counts as at most
 _EVERYONE, _CATEGORY = (0.5, 3.0), (24.0, 20.0)  # strengths of what their weeks are shrunk to
@@ -53,9 +51,9 @@ def learn_effects(
 
     Categories' daily sums over products without an event that day, against a running median, give
     the calendar's effects (`sparse_effects`: all products first, then each category's difference).
-    The units of event buckets against what calendar, week and level alone expect give the events',
-    by hours since the start, each product's shrunk to its category's, that to all products', that
-    to what events of any name of the kind do.
+    The units of event buckets against what calendar, week, level and other events expect give the
+    events', by hours since the start, each product's shrunk to its category's, that to all
+    products', that to what events of any name of the kind do (`event_sizes`).
     """
     busy = _busy(events, y.shape, clock)
     calm = y if busy is None else np.where(busy, np.nan, y).astype(np.float32)
@@ -64,9 +62,9 @@ def learn_effects(
     event = np.ones((len(events.types), len(AGES), len(y)), dtype=np.float32)
     boost = None
     if busy is not None:
-        expected = _Expected(calm=calm, calendar=calendar, clock=clock, category=category)
-        event = _event_shapes(y, expected, events, _units(y, lump))
-        boost = _boost(events, event, y.shape[0], len(clock.slot), clock.hours)
+        expected = Expected(calm=calm, calendar=calendar, clock=clock, category=category)
+        event = event_shapes(y, expected, events, _units(y, lump))
+        boost = event_boost(events, event, y.shape[0], len(clock.slot), clock.hours)
     return Effects(calendar=calendar, weekday=weekday, shape=shape, event=event, boost=boost)
 
 
@@ -238,112 +236,3 @@ def settled(x: Array) -> Array:
     Trees would turn such a difference into another forecast.
     """
     return np.asarray(np.round(x, 6))
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Expected:
-    """What calendar, week and level alone let expect, fitted where no event was."""
-
-    calm: Array  # [N, T] history, NaN during events
-    calendar: Array
-    clock: Clock
-    category: Array
-
-    def units(self, rows: Array, a: int, b: int) -> Array:
-        """[n, b − a] for buckets before the last observed one."""
-        around = slice(max(a - 21 * self.clock.day, 0), b + 7 * self.clock.day)
-        window = self.calm[rows, around]
-        at = np.arange(self.calm.shape[1])[around]
-        calendar = self.calendar[self.category[rows]]
-        flat = window / calendar[:, self.clock.date[at]]
-        weekend = self.clock.weekday[at] >= 5
-        mean = np.zeros((len(rows), b - a))
-        slot, off = self.clock.slot[a:b], self.clock.weekday[a:b] >= 5
-        for i in range(b - a):
-            near = np.abs(self.clock.slot[at] - slot[i])
-            near = np.minimum(near, self.clock.day - near) <= 1
-            mean[:, i] = _seen_mean(flat[:, near & (weekend == off[i])])
-        return np.asarray(mean * calendar[:, self.clock.date[a:b]])
-
-
-def _seen_mean(x: Array) -> Array:
-    seen = np.isfinite(x)
-    return np.asarray(
-        np.divide(
-            np.where(seen, x, 0).sum(axis=1),
-            seen.sum(axis=1),
-            out=np.full(len(x), np.nan),
-            where=seen.any(axis=1),
-        )
-    )
-
-
-def _event_shapes(y: Array, expected: _Expected, events: Events, lump: Array) -> Array:
-    """[types, ages, N] factors by hours since the start."""
-    n_buckets = y.shape[1]
-    told = np.zeros((len(events.types), len(AGES), len(y)))
-    usual = np.zeros_like(told)
-    for e, kind in enumerate(events.type):
-        start, rows = int(events.start[e]), events.rows[e]
-        a, b = max(start, 0), min(int(events.stop[e]), n_buckets)
-        if a >= b:
-            continue
-        units = expected.units(rows, a, b)
-        actual = y[rows, a:b].astype(np.float64)
-        seen = np.isfinite(actual) & np.isfinite(units)
-        cover = events.covered(e, np.arange(a, b))
-        actual = actual - units * (1 - cover)  # what came before the start or after the end
-        units = units * cover
-        age = _age(events.middle(e, np.arange(a, b), expected.clock.hours))
-        for k in np.unique(age):
-            at = age == k
-            m = np.where(seen, units, 0)[:, at].sum(axis=1) / lump[rows]
-            x = np.where(seen, actual, 0)[:, at].sum(axis=1) / lump[rows]
-            weight = 1 / (1 + m * _EVENT_NOISE)
-            np.add.at(told[kind, k], rows, x * weight)
-            np.add.at(usual[kind, k], rows, m * weight)
-    shapes = np.ones(told.shape, dtype=np.float32)
-    for kind in range(len(events.kinds)):
-        mine = np.flatnonzero(events.kind_of == kind)
-        prior = told[mine].sum(axis=(0, 2)) + _BORROW
-        prior /= usual[mine].sum(axis=(0, 2)) + _BORROW
-        for k in mine:
-            shapes[k] = _shrunk(told[k], usual[k], prior, expected.category)
-    return shapes
-
-
-def _shrunk(told: Array, usual: Array, prior: Array, category: Array) -> Array:
-    """Ratios of each product, toward its category's, toward everyone's, toward the kind's."""
-    everyone = told.sum(axis=1) + _BORROW * prior
-    everyone = everyone / (usual.sum(axis=1) + _BORROW)
-    shape = np.empty_like(told)
-    for g in range(int(category.max()) + 1):
-        mine = category == g
-        pooled = told[:, mine].sum(axis=1) + _BORROW * everyone
-        pooled = pooled / (usual[:, mine].sum(axis=1) + _BORROW)
-        own = told[:, mine] + _BORROW * pooled[:, None]
-        shape[:, mine] = own / (usual[:, mine] + _BORROW)
-    return np.asarray(np.clip(shape, 0.05, 30.0), dtype=np.float32)
-
-
-def _age(hours: Array) -> Array:
-    return np.searchsorted(AGES, hours, side="right") - 1
-
-
-def event_factors(events: Events, shape: Array, e: int, at: Array, width: float) -> Array:
-    """[n, K] factors of one event for the products it concerns, in buckets that it touches.
-
-    `shape` as in `Effects.event`; `width` hours is a bucket's length.
-    """
-    cover = events.covered(e, at).astype(np.float32)[:, None]
-    factor = shape[events.type[e]][_age(events.middle(e, at, width))][:, events.rows[e]]
-    return np.asarray((1 + cover * (factor - 1)).T)
-
-
-def _boost(events: Events, shape: Array, n: int, length: int, width: float) -> Array:
-    boost = np.ones((n, length), dtype=np.float32)
-    for e, rows in enumerate(events.rows):
-        at = np.arange(max(int(events.start[e]), 0), min(int(events.stop[e]), length))
-        if len(at):
-            boost[np.ix_(rows, at)] *= event_factors(events, shape, e, at, width)
-    return boost

@@ -323,6 +323,12 @@ class Allocation:
         """Gain per money of all blocks so far."""
         return float(self.added[:, 3].sum() / max(self.added[:, 4].sum(), 1e-9))
 
+    def within_caps(self) -> bool:
+        """Whether the money that is committed keeps its limits, at each supplier and in all."""
+        money = self.money()
+        most = np.maximum(self.supplier_cap, self.committed_money)
+        return bool((money <= most * ABOVE).all() and self.money_left() >= 0)
+
     def over_share(self) -> bool:
         """Whether a supplier has more than its share of all that is committed."""
         money = self.money()

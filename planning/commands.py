@@ -30,11 +30,12 @@ from planning import (
 from planning.advice import on_time
 from planning.audit import audit
 from planning.console import log, progress
-from planning.decide import Forecaster, expect_demand, forecast_notes, models_used
+from planning.decide import Forecaster, expect_demand, models_used
 from planning.evaluate import evaluate as roll_policies
 from planning.exports import csv_text
 from planning.kept import KeptModel
 from planning.market import make_market
+from planning.notes import forecast_notes
 from planning.ownership import open_book
 from planning.plots import KEPT
 from planning.problem import Array

@@ -26,11 +26,11 @@ from planning.decide import (
     Progress,
     decide,
     models_used,
-    notes_of,
 )
 from planning.digest import sha256
 from planning.exports import csv_text, write_exports
 from planning.masking import masked
+from planning.notes import notes_of
 from planning.ownership import open_book
 from planning.report import report_page
 from planning.rules import RuleBroken

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from planning.allocation import Allocation
+from planning.gather import Hours, Room, Sizes, gathered
 from planning.problem import HOUR, Array, hour_of
 from planning.simulate import Outcome, Simulator
 from planning.worth import minutes_per_money
@@ -22,12 +24,20 @@ class Costs:
 
 
 def merge_lines(allocation: Allocation, simulator: Simulator, minute_price: float) -> bool:
-    """Merge lines of one offer where a tier makes that cheaper; True = it helped.
+    """Merge lines where a tier makes that cheaper, of one offer or of a product; True = it helped.
 
     All products are offered it at once. The futures are served again, each product keeps its change
     if that lowers what its orders and lines cost, and all are undone if the sum got worse.
     """
-    before, after = allocation.units, _merged(allocation)
+    helped = [
+        _tried(allocation, simulator, minute_price, way(allocation)) for way in (_merged, _gathered)
+    ]
+    return any(helped)
+
+
+def _tried(allocation: Allocation, simulator: Simulator, minute_price: float, after: Array) -> bool:
+    """Hold other units [O, T] of the products that they help; whether there are any."""
+    before = allocation.units
     held = np.any(allocation.frozen > 0, axis=1, keepdims=True)
     after = np.where(held, before, after)
     if (after == before).all():
@@ -37,9 +47,28 @@ def merge_lines(allocation: Allocation, simulator: Simulator, minute_price: floa
     tried = costs_of(allocation, simulator, minute_price)
     better = (tried.product < costs.product)[allocation.market.offer_product]
     allocation.units = np.where(better[:, None], after, before)
-    helped = costs_of(allocation, simulator, minute_price).total < costs.total
+    helped = allocation.within_caps()
+    helped = helped and costs_of(allocation, simulator, minute_price).total < costs.total
     allocation.replace(allocation.units if helped else before)
     return helped
+
+
+def _gathered(allocation: Allocation) -> Array:
+    """[O, T] units, a product's lines as few lines of one offer, where a tier makes that cheaper.
+
+    For what it saves there is more of them: units that come earlier serve calm hours as well.
+    """
+    market = allocation.market
+    own = allocation.plan_room() + allocation.units.sum(axis=1)
+    return gathered(
+        allocation.units,
+        *market.by_product,
+        allocation.tiers,
+        market.unit_cost,
+        Sizes(allocation.least, market.pack_size.astype(float)),
+        Hours(allocation.starts, allocation.until),
+        Room(allocation.room() + np.where(allocation.usable, allocation.units, 0.0), own),
+    )
 
 
 def _merged(allocation: Allocation) -> Array:
@@ -78,14 +107,18 @@ def give_back(
     allocation.replace(np.maximum(units, allocation.frozen))
 
 
-def give_back_losers(allocation: Allocation, simulator: Simulator, minute_price: float) -> None:
-    """Give back all lines of products that cost more with them than without any."""
+def give_back_losers(
+    allocation: Allocation, simulator: Simulator, minute_price: float
+) -> Allocation:
+    """The allocation without all lines of products that cost more with them than without any."""
     held = allocation.units
     tried = costs_of(allocation, simulator, minute_price)
-    allocation.units = allocation.frozen
-    without = costs_of(allocation, simulator, minute_price)
+    fewer = copy.copy(allocation)
+    fewer.units = allocation.frozen
+    without = costs_of(fewer, simulator, minute_price)
     loses = (tried.product > without.product)[allocation.market.offer_product]
-    allocation.replace(np.where(loses[:, None], allocation.frozen, held))
+    fewer.replace(np.where(loses[:, None], allocation.frozen, held))
+    return fewer
 
 
 def costs_of(allocation: Allocation, simulator: Simulator, minute_price: float) -> Costs:

@@ -11,7 +11,8 @@ import pandas as pd
 
 from planning.advice import change, on_time
 from planning.agenda import Agenda, agenda, named
-from planning.decide import Decision, notes_of
+from planning.decide import Decision
+from planning.notes import notes_of
 from planning.pages import figure_html, table_html, when
 from planning.plots import delivery_figure, demand_figure, frontier_figure, money_figure
 from planning.problem import Array

@@ -17,8 +17,9 @@ import pandas as pd
 from planning.advice import capital_advice, effect, jam_advice, late_by
 from planning.allocation import Allocation, Step
 from planning.expectation import Aims, Expectation, expect
+from planning.grow import Progress, grow_on
 from planning.limits import Limits
-from planning.optimise import Progress, Solution, cheapest_step, grow_on
+from planning.optimise import Solution, cheapest_step
 from planning.polish import give_back
 from planning.problem import Array, Market, Plan
 from planning.simulate import Outcome, Simulator, first_of
@@ -334,10 +335,15 @@ def _lead_times(given: Study, outcomes: Sequence[Outcome]) -> list[Change]:
                 supplier_id=name,
                 amount=0.5,
                 name=f"Half the lead time at {name}",
-                result=given.expect(other, terms),
+                result=_better(given.expect(other, terms), given.base),
             )
         )
     return changes
+
+
+def _better(tried: Expectation, base: Expectation) -> Expectation:
+    """What is regrown under better terms, or the plan as it is, which stays possible."""
+    return min(tried, base, key=lambda one: (np.nan_to_num(one.mean_minutes), one.cost))
 
 
 def _without_least_useful(given: Study, outcomes: Sequence[Outcome]) -> Step:

@@ -12,9 +12,9 @@ from forecast.models.chunks import in_chunks
 from forecast.models.model import Prediction
 from forecast.models.residuals import (
     Counts,
+    chance_counts,
     error_quantiles,
     mixed,
-    poisson_counts,
     pool_counts,
 )
 
@@ -35,7 +35,7 @@ def past_errors(
     rows, levels = task.rows, task.levels
     if not starts:
         none = error_quantiles(np.full((len(rows), 1), np.nan), levels)
-        return none, poisson_counts(levels)
+        return none, chance_counts(levels)
     errors = np.full((len(rows), len(starts), task.horizon), np.nan, dtype=np.float32)
     expected = np.zeros_like(errors)
 

@@ -14,7 +14,7 @@ from forecast.models.chunks import in_chunks
 from forecast.models.folds import cross_fit
 from forecast.models.model import Prediction
 from forecast.models.network import train
-from forecast.models.residuals import Counts, counted, mixed, poisson_counts, pool_counts
+from forecast.models.residuals import Counts, chance_counts, counted, mixed, pool_counts
 from forecast.models.ridge import Crossed, Weights, crossed_weights, taught_by
 from forecast.models.sample import LEAST, SIDES, Learned, Quantiles, Sample
 from forecast.models.seasonal import Seasonal, SeasonalFit
@@ -51,7 +51,7 @@ class Corrected:
         if sample is None or len(sample.x) < LEAST or not (sample.actual > 0).any():
             return Seasonal().fit(task)
         learned, unseen = cross_fit(learn, sample, horizon=task.horizon, seed=task.seed)
-        counts = poisson_counts(task.levels)
+        counts = chance_counts(task.levels)
         if (sample.lump > 0).any():
             growth = learned.growth(sample.x) if unseen is None else unseen
             mean = sample.expected * growth

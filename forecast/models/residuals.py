@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,11 @@ _RATES = np.geomspace(1e-4, 30.0, 45)  # expected orders a bucket: centres of th
 _SPARSE, _DENSE = 1.5, 4.0  # below the first an order count, above the second a continuum
 _HUGE = 20.0  # times the expected: a bulk order beyond is counted as this
 _SMALLEST = 300  # samples that a pool needs
+_SPAN = 2.5  # times its least rate that a pool reaches at most
+_CALM = 0.05  # orders a bucket, below which all rates are alike
+_NEAR = 1.33  # a pool tells of rates as near to its own
+_CHANCE = 100.0  # orders that Poisson's spread counts as
+_POISSON, _WIDEST = 1.01, 4.0  # variance against the mean
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,35 +42,54 @@ class Counts:
 def pool_counts(expected: Array, actual: Array, lump: Array, levels: Array) -> Counts:
     """Pools of actual / lump by expected / lump; flat arrays of equal length.
 
-    Neighbouring pools are joined until each has enough samples.
+    Neighbouring pools are joined until each has enough samples. Where rates that lie near one
+    another have too few, chance tells, spread as wide as all samples are.
     """
     keep = np.isfinite(actual) & (lump > 0)
     rate = np.maximum(expected[keep], 1e-9) / lump[keep]
     size = np.minimum(actual[keep] / lump[keep], _HUGE * (1 + rate))
     order = np.argsort(rate, kind="stable")
     rate, size = rate[order], size[order]
-    cuts = np.searchsorted(rate, _RATES)
-    rates: list[float] = []
-    pools: list[Array] = []
+    spread = (((size - rate) ** 2).sum() + _CHANCE) / (rate.sum() + _CHANCE)
+    likely = chance_counts(levels, float(np.clip(spread, 1.0, _WIDEST)))
+    pools = list(_alike(rate))
+    if not pools:
+        return likely
+    rates = np.array([rate[pool].mean() for pool in pools])
+    alone = likely.rates > (rates[0] if rates[0] <= _CALM else 0.0)
+    for pool in pools:
+        near = likely.rates >= rate[pool][0] / _NEAR
+        alone &= ~near | (likely.rates > rate[pool][-1] * _NEAR)
+    sizes = [np.quantile(size[pool], levels) for pool in pools]
+    rates = np.concatenate([likely.rates[alone], rates])
+    order = np.argsort(rates, kind="stable")
+    grown = np.maximum.accumulate(rates[order] * (1 + 1e-9 * np.arange(len(rates))))
+    return Counts(rates=grown, sizes=np.concatenate([likely.sizes[alone], sizes])[order])
+
+
+def _alike(rate: Array) -> Iterator[slice]:
+    """Parts of ascending rates that lie near one another and are enough for a pool."""
     start = 0
-    for stop in [*cuts, len(rate)]:
-        if stop - start < _SMALLEST and not (stop == len(rate) and not rates and stop > start):
+    for stop in [*np.searchsorted(rate, _RATES).tolist(), len(rate)]:
+        if stop - start < _SMALLEST:
             continue
-        rates.append(max(float(rate[start:stop].mean()), 1e-9))
-        pools.append(np.quantile(size[start:stop], levels))
+        if rate[stop - 1] <= max(_SPAN * rate[start], _CALM):
+            yield slice(start, stop)
         start = stop
-    if not rates:
-        return poisson_counts(levels)
-    grown = np.maximum.accumulate(np.asarray(rates) * (1 + 1e-9 * np.arange(len(rates))))
-    return Counts(rates=grown, sizes=np.stack(pools))
 
 
-def poisson_counts(levels: Array) -> Counts:
-    """Orders as a Poisson count of usual size, when there is no past to learn from."""
-    from scipy.special import pdtrik
+def chance_counts(levels: Array, spread: float = 1.0) -> Counts:
+    """Orders as a count by chance, of usual size: Poisson, where there is no past to learn from.
 
-    count = np.nan_to_num(pdtrik(levels[None, :], _RATES[:, None]))
-    return Counts(rates=_RATES, sizes=np.ceil(np.maximum(count, 0.0)))
+    With a variance of `spread` times the mean they are negative binomial.
+    """
+    from scipy.special import nbdtrik, pdtrik
+
+    if spread > _POISSON:
+        count = nbdtrik(levels[None, :], _RATES[:, None] / (spread - 1), 1 / spread)
+    else:
+        count = pdtrik(levels[None, :], _RATES[:, None])
+    return Counts(rates=_RATES, sizes=np.ceil(np.maximum(np.nan_to_num(count) - 1e-9, 0.0)))
 
 
 def error_quantiles(errors: Array, levels: Array) -> Array:

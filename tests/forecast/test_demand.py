@@ -220,3 +220,15 @@ def test_the_log_spills_to_a_folder_of_its_own_that_is_removed(monkeypatch):
     assert len(folders) == 1
     assert Path.cwd() not in folders[0].parents
     assert not folders[0].exists()
+
+
+@pytest.mark.parametrize("unit", ["s", "us", "ns"])
+@pytest.mark.parametrize("kind", ["frame", "table"])
+def test_stamps_of_any_unit_are_read(unit, kind):
+    at = pd.date_range("2026-03-02", periods=500, freq="37min", tz="Asia/Shanghai").as_unit(unit)
+    log = pd.DataFrame(
+        {"product_id": "A", "ordered_at": at, "delivered_at": at, "quantity": 1, "status": "paid"}
+    )
+    orders = log if kind == "frame" else pa.Table.from_pandas(log)
+    panel = panel_of_orders(orders, ["A"], freq="1h", tz="Asia/Shanghai", as_of="2026-03-14")
+    assert panel.y.sum() == (at < pd.Timestamp("2026-03-14", tz="Asia/Shanghai")).sum()

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from forecast import forecast
-from planning import decide
+from planning import decide, notes
 from planning.tables import read_workspace
 from planning.workspace import load_workspace
 from tests.planning.strategies import several
@@ -21,10 +21,10 @@ def test_products_that_nobody_may_sell_any_more_are_told():
         products=3, suppliers=2, offers=3, qualified_until=np.array([1e9 + 3600, 2e9])
     )  # supplier 0 offers products 0 and 2
     since, later = (pd.Timestamp(1e9 + at, unit="s", tz="UTC") for at in (0, 7200))
-    (note,) = decide.lapsing(market, since, later)
+    (note,) = notes.lapsing(market, since, later)
     assert note.startswith("from 2001-09-09T10:46:40+08:00 on no supplier")
     assert "for 2 products" in note
-    assert decide.lapsing(market, later, later + pd.Timedelta("1D")) == []
+    assert notes.lapsing(market, later, later + pd.Timedelta("1D")) == []
 
 
 @pytest.mark.parametrize("late", ["0min", "20min", "59min 59.5s"])

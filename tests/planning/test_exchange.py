@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import planning.grow
 import planning.optimise
 from planning.allocation import Allocation
 from planning.exchange import MOST_WORK, exchange
@@ -131,7 +132,7 @@ def test_a_plan_never_gets_dearer(data):
         costs.append((before, costs_of(allocation, simulator, minute_price).total))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(planning.optimise, "exchange", watched)
+        patch.setattr(planning.grow, "exchange", watched)
         planning.optimise.solve(market, streams, within, AIMS, seed=0)
     for before, after in costs:
         assert after <= before + 1e-9 * abs(before)

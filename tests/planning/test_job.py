@@ -22,8 +22,9 @@ import pytest
 
 from planning import job, ledger, store
 from planning.cli import LOCKED, REFUSED, STOPPED, USAGE, main
-from planning.decide import country_of, forecast_notes
+from planning.decide import country_of
 from planning.marginals import WORDS
+from planning.notes import forecast_notes
 from planning.problem import LINE_COLUMNS
 from planning.records import metadata
 from planning.workspace import load_workspace

@@ -13,6 +13,7 @@ from planning.bound import cost_bound
 from planning.evaluate import picked
 from planning.expectation import Aims, expect
 from planning.limits import Limits
+from planning.notes import spending_more
 from planning.optimise import solve
 from planning.policies import last_week
 from planning.problem import DAY, HOUR, Market, Orders, Plan, lines
@@ -509,10 +510,48 @@ def test_codes_are_collected_before_a_peak_that_a_cap_fills():
     assert plan.available_from.min() < AS_OF + 10 * HOUR
 
 
-def test_nothing_is_bought_that_makes_it_dearer():
-    market = a_market(channels=np.array([3]), spot_unit_cost=np.array([9.0]))
-    solution = solve(market, [jam(n) for n in range(3)], limits(), AIMS, seed=0)
-    assert solution.predicted.spend <= solution.reactive.spend
+def dearer(delay_cost, **terms):
+    """Planned where units cost a ninth more ahead than on spot, in a jam of two hours a head."""
+    market = a_market(channels=np.array([3]), spot_unit_cost=np.array([9.0]), **terms)
+    aims = replace(AIMS, delay_cost=delay_cost)
+    return solve(market, [jam(n) for n in range(3)], limits(), aims, seed=0)
+
+
+def test_nothing_is_bought_that_makes_it_dearer_than_its_minutes_are_worth():
+    found = dearer(0.001)
+    assert found.reactive.mean_minutes > 100
+    assert found.predicted.spend <= found.reactive.spend
+
+
+def test_more_is_spent_than_on_demand_where_the_minutes_are_worth_it():
+    found = dearer(0.05)
+    assert found.predicted.mean_minutes < 1
+    assert found.predicted.spend > found.reactive.spend
+    (told,) = spending_more(found, 0.05)
+    more = found.predicted.spend - found.reactive.spend
+    assert f"cost {more:,.2f} more than buying on demand" in told
+    assert spending_more(dearer(0.001), 0.001) == []
+    waited = found.reactive.delay() - found.predicted.delay()
+    assert 0.05 * waited > 2 * (found.predicted.spend - found.reactive.spend)
+
+
+@pytest.mark.parametrize("delay_cost", [0.0, 0.05, 5.0, 500.0])
+def test_a_dearer_minute_makes_no_plan_that_waits_longer(delay_cost):
+    market = a_market(channels=np.array([3]), unit_cost=np.array([9.9]), loss_rate=np.array([0.3]))
+    market = replace(market, direct=np.array([True]), spot_unit_cost=np.array([10.0]))
+    streams = [jam(n) for n in range(6)]
+    usual, other = (
+        solve(market, streams, limits(), replace(AIMS, delay_cost=cost), seed=0).predicted
+        for cost in (0.05, delay_cost)
+    )
+    assert other.mean_minutes <= 1.1 * usual.mean_minutes
+
+
+def test_units_at_the_price_of_spot_are_worth_a_minute():
+    market = a_market(channels=np.array([3]), unit_cost=np.array([9.99]))
+    market = replace(market, spot_unit_cost=np.array([9.99]))
+    found = solve(market, [jam(n) for n in range(3)], limits(), AIMS, seed=0)
+    assert found.predicted.mean_minutes < 1
 
 
 def test_last_week_buys_the_same_hours():

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from planning.allocation import Allocation, Step
+from planning.grow import renew
 from planning.limits import Limits
-from planning.optimise import renew
-from planning.polish import costs_of, give_back, give_back_losers
+from planning.polish import costs_of, give_back, give_back_losers, merge_lines
 from planning.pricing import Price, price_blocks
-from planning.problem import HOUR
+from planning.problem import DAY, HOUR
 from planning.simulate import Batches, Simulator, futures_of
 from tests.planning.strategies import AS_OF, a_market, a_plan, several, some_orders
 
@@ -86,11 +86,44 @@ def test_products_whose_lines_cost_more_than_they_save_are_given_back():
     lossy = replace(market, shelf_life=np.full(2, 2 * HOUR), loss_rate=np.ones(2))
     simulator = Simulator(lossy, simulator.futures, simulator.committed)
     allocation = Allocation.holding(lossy, within(1000), idle, 0.0)
-    give_back_losers(allocation, simulator, MINUTE)
-    assert allocation.plan().offer.tolist() == [0]
+    assert give_back_losers(allocation, simulator, MINUTE).plan().offer.tolist() == [0]
     held = Allocation.holding(market, within(1000), plan, 0.0)
-    give_back_losers(held, simulator.over(simulator.futures, market), MINUTE)
-    assert held.plan().offer.tolist() == [0, 1]
+    kept = give_back_losers(held, simulator.over(simulator.futures, market), MINUTE)
+    assert kept.plan().offer.tolist() == [0, 1]
+
+
+def tiered(life: float = DAY) -> Allocation:
+    """Six lines of ten units at an offer without tiers; another has one from 100 units on."""
+    market = several(
+        offers=2,
+        unit_cost=np.array([10.0, 10.5]),
+        shelf_life=np.array([life]),
+        lead_time=np.zeros(2),
+        pack_size=np.array([1, 3]),
+        tier_offer=np.array([1]),
+        tier_min_qty=np.array([100.0]),
+        tier_unit_cost=np.array([5.0]),
+    )
+    plan = a_plan(market, *[(0, hour, hour + 24, 10) for hour in range(10, 16)])
+    return Allocation.holding(market, within(1000), plan, 0.0)
+
+
+def test_lines_of_a_product_are_gathered_where_a_tier_makes_that_cheaper():
+    allocation = tiered()
+    orders = some_orders(60 * 10 + np.arange(120) * 3.0)
+    assert merge_lines(allocation, served(allocation.market, [orders]), MINUTE)
+    plan = allocation.plan()
+    assert plan.offer.tolist() == [1]
+    assert plan.units.tolist() == [120]  # as many as the sixty at ten would have paid for
+    assert plan.unit_cost.tolist() == [5.0]
+
+
+def test_lines_that_no_tier_makes_cheaper_stay():
+    allocation = tiered(life=2 * HOUR)  # three lines of twenty units at most
+    before = allocation.units.copy()
+    orders = some_orders(60 * 10 + np.arange(60) * 6.0)
+    merge_lines(allocation, served(allocation.market, [orders]), MINUTE)
+    assert (allocation.units == before).all()
 
 
 def test_a_frozen_line_is_not_given_back():
