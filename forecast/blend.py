@@ -16,6 +16,7 @@ from forecast.features import Task, mean_units
 from forecast.metrics import crps, mase_scale
 from forecast.models import Model, Prediction
 from forecast.models.chunks import in_chunks
+from forecast.paths import lasting_scale, spread_of
 from forecast.shifts import level_starts
 
 _RATES = (0.05, 0.5, 5.0)  # orders a bucket that part the segments
@@ -45,6 +46,7 @@ class Blend:
     weights: Array  # float [S, P, M] rows sum to 1
     calibration: Calibration
     slips: tuple[str, ...] = ()  # in words, fits of the hold-out that hung or failed
+    lasting: float = 1.0  # errors of levels that last, against the usual, see `paths`
 
     def combine(self, predictions: list[Prediction], segment: Array, levels: Array) -> Prediction:
         """Average the members' quantiles; calibrate those of series that are no rare counts."""
@@ -144,7 +146,7 @@ def learn(task: Task, models: dict[str, Model]) -> Blend:
     past = holdout(task)
     if past is None:
         return Blend(members=names, weights=weights, calibration=calm)
-    told, slips = [], []
+    told, means, slips = [], [], []
     idle = [closed(past, origin) for origin in past.origins]
     for name, model in models.items():
         fitted = model.fit(past)
@@ -153,6 +155,7 @@ def learn(task: Task, models: dict[str, Model]) -> Blend:
             for origin, times in zip(past.origins, idle, strict=True)
         ]
         told.append(np.concatenate([each.quantiles for each in found]))
+        means.append(np.concatenate([each.mean for each in found]))
         reasons = Counter(reason for each in found for reason in each.fallbacks.values())
         slips += [f"{name} {why} in the hold-out ({n} fits)" for why, n in sorted(reasons.items())]
     members = np.stack(told)
@@ -162,14 +165,34 @@ def learn(task: Task, models: dict[str, Model]) -> Blend:
         trust = _BELIEF * min(len(past.rows) / _MANY, 1) ** 2 if _learners(names) else _FAITH
         weights = _weigh_all(past, actual, members, segment, (part, weights), trust)
     dense = segment >= _DENSE
-    blend = Blend(members=names, weights=weights, calibration=calm, slips=tuple(slips))
+    mixed = np.einsum("shm,mshq->shq", weights[segment][:, part], members)
+    mean = np.einsum("shm,msh->sh", weights[segment][:, part], np.stack(means))
+    blend = Blend(
+        members=names,
+        weights=weights,
+        calibration=calm,
+        slips=tuple(slips),
+        lasting=_lasting(past, actual, mean, mixed),
+    )
     if not dense.any():
         return blend
-    mixed = np.einsum("shm,mshq->shq", weights[segment[dense]][:, part], members[:, dense])
     age = np.repeat(np.arange(len(past.origins))[::-1], len(past.rows))[dense]
     awake = np.where(np.concatenate(idle)[dense] > 0, np.nan, actual[dense])
-    learned = calibrate(awake, mixed, task.levels, part=part, age=age)
+    learned = calibrate(awake, mixed[dense], task.levels, part=part, age=age)
     return replace(blend, calibration=learned)
+
+
+def _lasting(past: Task, actual: Array, mean: Array, quantiles: Array) -> float:
+    """`Blend.lasting`, by the days of categories that were held out."""
+    rows = np.tile(past.rows, len(past.origins))
+    return lasting_scale(
+        actual,
+        mean,
+        spread_of(mean, quantiles, past.levels, past.lump[rows]),
+        category=past.category[rows],
+        origin=np.repeat(np.arange(len(past.origins)), len(past.rows)),
+        day=np.arange(past.horizon) // past.clock.day,
+    )
 
 
 def _weigh_all(

@@ -215,6 +215,7 @@ def _ahead(work: Work, trained: Trained, n_paths: int) -> Forecast:
         n_paths=n_paths,
         rng=np.random.default_rng(task.seed),
         shape=blend.calibration.shape,
+        lasting=blend.lasting,
     )
     label = np.array([blend.label(int(s)) for s in segment], dtype=object)
     label = told(label, blend.members, predictions, blend.weights[segment].max(axis=1))

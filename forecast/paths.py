@@ -10,6 +10,9 @@ from forecast.features import Task
 
 _CHUNK = 500
 _LASTING = (0.07, 0.07, 0.1)  # relative errors of a level that last: everyone's, a category's, own
+_BELIEF = 8.0  # days of a category, held out, that weigh as the belief in these sizes
+_SCALES = (0.3, 1.5)  # of these sizes, the least and the most
+_WILD = 9.0  # times the belief's square: what a missed day counts as at most
 _LEAST_CLIMB = 0.1  # share of a climb between two levels that its mean has, and 1 less the most
 _SURE = 0.3  # of a bucket's mean, the least spread that a lasting error is seen against
 
@@ -22,6 +25,7 @@ def sample_paths(
     n_paths: int,
     rng: np.random.Generator,
     shape: float = 0.0,
+    lasting: float = 1.0,
 ) -> Array:
     """float32 [K, N, H] joint draws whose marginals are the quantiles (Schaake shuffle).
 
@@ -29,13 +33,14 @@ def sample_paths(
     same block for every product: residuals against the level before the block and the category's
     week. So dependence across hours and across products is that of the past (Clark et al. 2004).
     A forecast also misses levels for the whole horizon, all products' together, a category's and
-    each product's own; residuals of the past don't show that, so the ranks are moved by it.
+    each product's own; residuals of the past don't show that, so the ranks are moved by it, by
+    `lasting` times the usual sizes (`lasting_scale`).
     """
     horizon, n = task.horizon, len(task.rows)
     starts = _blocks(task, n_paths, rng)
     stand_in = _stand_ins(task, starts, rng)
     normal = ndtri((np.arange(n_paths) + 0.5) / n_paths)  # scores of the ranks
-    missed = _missed_levels(task, normal, rng)
+    missed = lasting * _missed_levels(task, normal, rng)
     paths = np.empty((n_paths, n, horizon), dtype=np.float32)
     for first in range(0, n, _CHUNK):
         chunk = slice(first, first + _CHUNK)
@@ -49,6 +54,42 @@ def sample_paths(
         u = (rank + rng.random(rank.shape, dtype=np.float32)) / n_paths
         paths[:, chunk] = inverse_cdf(u, mean[chunk], quantiles[chunk], task.levels, lump, shape)
     return paths
+
+
+def lasting_scale(
+    actual: Array, mean: Array, spread: Array, *, category: Array, origin: Array, day: Array
+) -> float:
+    """How large errors of levels are that last, against the usual sizes, by days held out.
+
+    A category's day misses its expected sum by chance and by lasting errors of levels; what chance
+    does not explain is set against what the usual sizes do.
+
+    Parameters
+    ----------
+    actual, mean, spread
+        [R, H] units that came (NaN = not observed), that were expected, and a standard deviation.
+    category, origin
+        int [R] of each row.
+    day
+        int [H] of the horizon.
+    """
+    seen = np.isfinite(actual) & (mean > 0)
+    group = np.unique(np.stack([origin, category], axis=1), axis=0, return_inverse=True)[1]
+    group = group.ravel()[:, None] * (int(day.max()) + 1) + day
+    size = int(group.max()) + 1
+
+    def sums(x: Array) -> Array:
+        return np.bincount(group[seen], x[seen], minlength=size)
+
+    total, error, chance = sums(mean), sums(actual - mean), sums(spread**2)
+    own = sums(mean * np.where(seen, mean, 0).sum(axis=1, keepdims=True)) / (int(day.max()) + 1)
+    told = total > 0
+    both, single = _LASTING[0] ** 2 + _LASTING[1] ** 2, _LASTING[2] ** 2
+    usual = both * total[told] ** 2 + single * own[told]
+    ratio = np.minimum((error[told] ** 2 - chance[told]) / usual, _WILD)
+    days = len(np.unique(np.flatnonzero(told) // (int(day.max()) + 1)))
+    found = (_BELIEF + days * ratio.mean()) / (_BELIEF + days) if days else 1.0
+    return float(np.sqrt(np.clip(found, _SCALES[0] ** 2, _SCALES[1] ** 2)))
 
 
 def _missed_levels(task: Task, normal: Array, rng: np.random.Generator) -> Array:
@@ -67,13 +108,18 @@ def _clearness(mean: Array, quantiles: Array, levels: Array, lump: Array) -> Arr
 
     So many standard deviations does a bucket move if the level is twice what was thought.
     """
+    spread = np.maximum(spread_of(mean, quantiles, levels, lump), _SURE * np.abs(mean))
+    found = np.divide(mean, spread, out=np.zeros(mean.shape), where=mean > 0)
+    return np.asarray(found, dtype=np.float32)
+
+
+def spread_of(mean: Array, quantiles: Array, levels: Array, lump: Array) -> Array:
+    """[n, H] standard deviation of units by q0.1 and q0.9, at least that of a count by chance."""
     low, high = np.searchsorted(levels, [0.1, 0.9])
     spread = (quantiles[..., high] - quantiles[..., low]) / (
         ndtri(levels[high]) - ndtri(levels[low])
     )
-    least = np.maximum(np.sqrt(lump[:, None] * np.maximum(mean, 0)), _SURE * np.abs(mean))
-    found = np.divide(mean, np.maximum(spread, least), out=np.zeros(mean.shape), where=mean > 0)
-    return np.asarray(found, dtype=np.float32)
+    return np.asarray(np.maximum(spread, np.sqrt(lump[:, None] * np.maximum(mean, 0))))
 
 
 def _blocks(task: Task, n_paths: int, rng: np.random.Generator) -> Array:

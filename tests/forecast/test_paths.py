@@ -2,8 +2,10 @@
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from forecast import Panel, forecast
+from forecast.paths import lasting_scale
 from tests.forecast import market
 
 HORIZON = 24
@@ -82,3 +84,36 @@ def test_a_level_that_was_misjudged_is_so_for_the_whole_horizon():
     assert (
         np.sort(ahead.paths, axis=0) == np.sort(alone, axis=0)
     ).all()  # what each hour may bring
+
+
+def missed(sizes, *, seed=0, origins=6, categories=5, each=12, units=30.0):
+    """`lasting_scale` of counts whose levels lie off by errors of these sizes for a whole day."""
+    rng = np.random.default_rng(seed)
+    rows = origins * categories * each
+    origin = np.repeat(np.arange(origins), categories * each)
+    category = np.tile(np.repeat(np.arange(categories), each), origins)
+    everyone, group, own = (size * rng.standard_normal(rows) for size in sizes)
+    shared = everyone[origin] + group[origin * categories + category] + own
+    mean = np.full((rows, 48), units)
+    actual = rng.poisson(mean * np.maximum(1 + shared, 0)[:, None]).astype(float)
+    actual[::7, 30:] = np.nan
+    return lasting_scale(
+        actual,
+        mean,
+        np.sqrt(mean),
+        category=category,
+        origin=origin,
+        day=np.arange(48) // 24,
+    )
+
+
+def test_errors_that_last_are_as_large_as_those_of_days_held_out():
+    usual = (0.07, 0.07, 0.1)
+    assert np.mean([missed((0.0, 0.0, 0.0), seed=k) for k in range(5)]) < 0.6
+    assert np.mean([missed(usual, seed=k) for k in range(20)]) == pytest.approx(1.0, abs=0.15)
+    assert np.mean([missed((0.2, 0.2, 0.3), seed=k) for k in range(5)]) == 1.5
+
+
+def test_few_days_leave_errors_that_last_as_usual():
+    told = [missed((0.0, 0.0, 0.0), seed=k, origins=1, categories=1) for k in range(3)]
+    assert min(told) > 0.8
