@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
+from scipy.special import gammaincinv
 
 from forecast.calendars import Clock
 from forecast.demand import Array
@@ -21,6 +22,8 @@ _LIKE_TOLD = 3.0  # own orders that weigh as much as the level of the product to
 _OWN_SHAPE = 0.5  # share of the similar product's own past, the rest being its category's
 _LIKE_GROUP = (0.4, 10.0)  # bounds of the same for a group's level
 _PARENT = 4.0  # donors that weigh as much as the wider group
+_WIDENED = 50  # products widened at a time
+_VALUES, _LEVELS = 49, 15  # equally likely values of units and of the level
 _DAY_NOISE = 0.06  # variance of a day's level, relative: a day's orders never count as many
 
 
@@ -76,32 +79,65 @@ class _Market:
         return np.asarray(self.y[rows, first:] / self.factor(rows, buckets))
 
 
-def borrow(y: Array, *, clock: Clock, effects: Effects, kin: Kin) -> tuple[Array, Array]:
-    """Give new products a past: [N, T] history and [N] from whom, "" = a past of its own.
+@dataclass(frozen=True, kw_only=True)
+class Borrowed:
+    """Histories, and what of them is other products'; all [N]."""
+
+    y: Array  # [N, T]
+    told: Array  # str from whom, "" = a past of its own
+    sure: Array  # float orders that the level stands on, see `widened`; inf = its own
+
+
+def borrow(y: Array, *, clock: Clock, effects: Effects, kin: Kin) -> Borrowed:
+    """Give new products a past.
 
     The level is the median of a gamma distribution given the product's own orders (Poisson): a
     priori that of the product told to be similar, else that of its group's products. Without a
     product that sells, nothing is borrowed.
     """
     length = y.shape[1]
-    borrowed = np.full(len(y), "", dtype=object)
+    none = Borrowed(y=y, told=np.full(len(y), "", dtype=object), sure=np.full(len(y), np.inf))
     is_new = (length - kin.launch < NEW_DAYS * clock.day) & (kin.launch > 0)
     is_new &= ~_has_sold(y, kin.launch, is_new)  # one that comes back has a past of its own
     new = np.flatnonzero(is_new)
     if not len(new):
-        return y, borrowed
+        return none
     market = _Market(y=y, clock=clock, effects=effects, kin=kin)
     level = _levels(market)
     usable = ~is_new & (np.nan_to_num(level) > 0)
     if not usable.any():
-        return y, borrowed
+        return none
     given = _donation(market, new, usable, level)
-    y = y.copy()
+    found = replace(none, y=y.copy())
     for start in range(0, len(new), _CHUNK):
         some = slice(start, start + _CHUNK)
-        y[new[some]] = _past(market, new[some], given, some)
-    borrowed[new] = [f"borrowed:{told}" for told in given.told]
-    return y, borrowed
+        found.y[new[some]], found.sure[new[some]] = _past(market, new[some], given, some)
+    found.told[new] = [f"borrowed:{told}" for told in given.told]
+    return found
+
+
+def widened(quantiles: Array, levels: Array, sure: Array) -> Array:
+    """[N, H, Q] quantiles of units of which the level is known by `sure` [N] orders only.
+
+    The level is a gamma's with that shape, and its median is what the quantiles stand on: they are
+    those of the two multiplied, by equally likely values of each.
+    """
+    rows = np.flatnonzero(np.isfinite(sure))
+    if not len(rows):
+        return quantiles
+    chance, doubt = ((np.arange(n) + 0.5) / n for n in (_VALUES, _LEVELS))
+    level = gammaincinv(sure[rows, None], doubt) / gammaincinv(sure[rows, None], 0.5)
+    place = np.interp(chance, levels, np.arange(len(levels)))
+    low = np.minimum(place.astype(int), len(levels) - 2)
+    found = quantiles.copy()
+    for start in range(0, len(rows), _WIDENED):
+        some = rows[start : start + _WIDENED]
+        q = quantiles[some]
+        units = q[..., low] + (place - low) * (q[..., low + 1] - q[..., low])
+        both = units[..., None] * level[start : start + _WIDENED, None, None, :]
+        both = both.reshape(*q.shape[:2], -1)
+        found[some] = np.moveaxis(np.quantile(both, levels, axis=2), 0, 2)
+    return found
 
 
 def _has_sold(y: Array, launch: Array, among: Array) -> Array:
@@ -219,8 +255,8 @@ def _bands(kin: Kin, usable: Array) -> Array:
     return np.where(np.isfinite(kin.price), band, 0)
 
 
-def _past(market: _Market, rows: Array, given: _Donation, some: slice) -> Array:
-    """float32 [n, T] the donors' past at the new products' level, then their own."""
+def _past(market: _Market, rows: Array, given: _Donation, some: slice) -> tuple[Array, Array]:
+    """float32 [n, T] the donors' past at the new products' level, then their own; its shape [n]."""
     own, kin = market.y[rows], market.kin
     buckets = np.arange(own.shape[1])
     past = given.pasts[given.profile[some]] * market.factor(rows, buckets)
@@ -234,4 +270,4 @@ def _past(market: _Market, rows: Array, given: _Donation, some: slice) -> Array:
     shape = given.strength[some] + weight * mine
     level = shape / (given.strength[some] / given.mean[some] + weight * theirs)
     level = level * (1 - 1 / (9 * shape)) ** 3  # the gamma's median (Wilson and Hilferty 1931)
-    return np.where(sold, own, past * level[:, None]).astype(np.float32)
+    return np.where(sold, own, past * level[:, None]).astype(np.float32), shape

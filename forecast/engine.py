@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from forecast.blend import learn, segments
+from forecast.borrow import widened
 from forecast.closed import closed, emptied
 from forecast.demand import Array, Panel
 from forecast.forecasts import Forecast
@@ -206,6 +207,8 @@ def _ahead(work: Work, trained: Trained, n_paths: int) -> Forecast:
     predictions = [fit.predict(task, task.origins[-1]) for fit in fits]
     segment = segments(task)
     mixed = emptied(blend.combine(predictions, segment, LEVELS), idle, LEVELS)
+    sure = work.ready.sure
+    mixed = replace(mixed, quantiles=widened(mixed.quantiles, LEVELS, sure))
     result = _launched(task.launch, task.y.shape[1], mixed)
     work.tell("paths", 0.8)
     paths = sample_paths(
@@ -216,6 +219,7 @@ def _ahead(work: Work, trained: Trained, n_paths: int) -> Forecast:
         rng=np.random.default_rng(task.seed),
         shape=blend.calibration.shape,
         lasting=blend.lasting,
+        sure=sure if np.isfinite(sure).any() else None,
     )
     label = np.array([blend.label(int(s)) for s in segment], dtype=object)
     label = told(label, blend.members, predictions, blend.weights[segment].max(axis=1))

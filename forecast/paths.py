@@ -26,6 +26,7 @@ def sample_paths(
     rng: np.random.Generator,
     shape: float = 0.0,
     lasting: float = 1.0,
+    sure: Array | None = None,
 ) -> Array:
     """float32 [K, N, H] joint draws whose marginals are the quantiles (Schaake shuffle).
 
@@ -34,13 +35,16 @@ def sample_paths(
     week. So dependence across hours and across products is that of the past (Clark et al. 2004).
     A forecast also misses levels for the whole horizon, all products' together, a category's and
     each product's own; residuals of the past don't show that, so the ranks are moved by it, by
-    `lasting` times the usual sizes (`lasting_scale`).
+    `lasting` times the usual sizes (`lasting_scale`); the own level of a product that is known by
+    `sure` [N] orders only misses by 1 / √sure more.
     """
     horizon, n = task.horizon, len(task.rows)
     starts = _blocks(task, n_paths, rng)
     stand_in = _stand_ins(task, starts, rng)
     normal = ndtri((np.arange(n_paths) + 0.5) / n_paths)  # scores of the ranks
     missed = lasting * _missed_levels(task, normal, rng)
+    if sure is not None:
+        missed = missed + _doubts(normal, sure, rng)
     paths = np.empty((n_paths, n, horizon), dtype=np.float32)
     for first in range(0, n, _CHUNK):
         chunk = slice(first, first + _CHUNK)
@@ -54,6 +58,12 @@ def sample_paths(
         u = (rank + rng.random(rank.shape, dtype=np.float32)) / n_paths
         paths[:, chunk] = inverse_cdf(u, mean[chunk], quantiles[chunk], task.levels, lump, shape)
     return paths
+
+
+def _doubts(normal: Array, sure: Array, rng: np.random.Generator) -> Array:
+    """float32 [K, N] relative errors of levels that stand on `sure` [N] orders."""
+    drawn = rng.permuted(np.tile(normal[:, None], (1, len(sure))), axis=0)
+    return np.asarray(drawn / np.sqrt(sure), dtype=np.float32)
 
 
 def lasting_scale(

@@ -33,6 +33,7 @@ class Prepared:
     task: Task
     offset: Array  # float [N] added to every forecast; 0 unless the history has negative values
     borrowed: Array  # [N] str: where a product without history of its own borrowed, "" = nowhere
+    sure: Array  # float [N] orders that the level of a borrowed past stands on, inf = all its own
     cleaning: pd.DataFrame  # what was changed in the history, `forecast.clean.COLUMNS`
 
 
@@ -74,10 +75,10 @@ def prepare(
     )
     start = level_starts(effects.calm(y), clock, calendar=effects.calendar[kin.category])
     moved = shifted(clean, y + offset[:, None], start)
-    y, borrowed = borrow(y, clock=clock, effects=effects, kin=kin)
-    task = _task(y, ahead, kin, effects, level_start=start, seed=seed)
+    lent = borrow(y, clock=clock, effects=effects, kin=kin)
+    task = _task(lent.y, ahead, kin, effects, level_start=start, seed=seed)
     cleaning = by_time([done.changes, moved])
-    return Prepared(task=task, offset=offset, borrowed=borrowed, cleaning=cleaning)
+    return Prepared(task=task, offset=offset, borrowed=lent.told, sure=lent.sure, cleaning=cleaning)
 
 
 class _Ahead(NamedTuple):

@@ -59,6 +59,26 @@ def test_a_new_product_sells_as_the_one_it_is_said_to_resemble(age):
     assert told[9] == pytest.approx(told[0], rel=0.2)
 
 
+@pytest.mark.parametrize("age", [0, 2])
+def test_the_doubt_about_a_new_product_s_level_is_in_its_quantiles_and_in_its_sums(age):
+    n, new = 60, range(30)
+    past = shop(n=n, days=40, new=new, age=age)
+    truth = np.exp(0.5 * np.random.default_rng(1).standard_normal(30))
+    past = scaled(past, dict(enumerate(truth)))
+    products = listed(
+        past, launched=dict.fromkeys(new, age), similar={k: f"P{30 + k}" for k in new}
+    )
+    ahead = forecast(past, DAY, products=products, members=FAST, n_paths=200)
+    usual = ahead.mean[30:].mean(axis=0)
+    came = np.random.default_rng(2).poisson(usual * truth[:, None])
+    inside = (came >= ahead.quantiles[:30, :, 2]) & (came <= ahead.quantiles[:30, :, 10])
+    assert ahead.levels[[2, 10]].tolist() == [0.1, 0.9]
+    assert 0.7 <= inside.mean() <= 0.92
+    low, high = np.quantile(ahead.paths[:, :30].sum(axis=2), [0.1, 0.9], axis=0)
+    day = came.sum(axis=1)
+    assert ((day >= low) & (day <= high)).mean() >= 0.6
+
+
 def test_own_orders_overrule_what_was_borrowed_ever_more():
     """Told to resemble one that sells a tenth, the forecast moves to its own level with age."""
     found = []
