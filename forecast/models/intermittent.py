@@ -251,20 +251,24 @@ def _pool(told: list[tuple[Sold, Array]], chosen: Array) -> Pools:
         expected = rate[:, None] * sold.shape
         keep = np.isfinite(y) & (expected > 1e-6) & (rate < _DENSE)[:, None]
         logs = np.log(np.maximum(y, 0.5)) - sold.size[:, None]
-        relative = np.minimum(y / np.exp(sold.size)[:, None], _HUGE)
-        parts.append((expected[keep], (logs / width[:, None])[keep], relative[keep]))
-    expected, logs, relative = (np.concatenate(each) for each in zip(*parts, strict=True))
-    order = np.argsort(expected, kind="stable")
-    expected, logs, relative = expected[order], logs[order], relative[order]
-    before = np.concatenate([[0], np.cumsum(relative > 0)])
+        usual = np.broadcast_to(np.exp(sold.size)[:, None], y.shape)
+        units = np.minimum(y, _HUGE * usual)
+        parts.append((expected[keep], (logs / width[:, None])[keep], units[keep], usual[keep]))
+    every = [np.concatenate(each) for each in zip(*parts, strict=True)]
+    order = np.argsort(every[0], kind="stable")
+    expected, logs, units, usual = (each[order] for each in every)
+    before = np.concatenate([[0], np.cumsum(units > 0)])
+    likely = -np.expm1(-expected)
+    seen, told = before[-1], likely.sum()
+    few = (seen + _SALES) / (told + _SALES) * told / max(seen, 1)  # all that came may be by chance
     found, start = [], 0
     for stop in [*np.searchsorted(expected, _CHANCES), len(expected)]:
         if before[stop] - before[start] < _SALES:
             continue
-        some, sale = expected[start:stop], relative[start:stop] > 0
-        ratio = sale.sum() / -np.expm1(-some).sum()
+        some, sale = expected[start:stop], units[start:stop] > 0
+        ratio = few * sale.sum() / likely[start:stop].sum()
         sizes = np.quantile(logs[start:stop][sale], _PARTS)
-        mean = relative[start:stop][sale].mean()
+        mean = units[start:stop][sale].sum() / usual[start:stop][sale].sum()
         found.append((some.mean(), np.clip(ratio, 0.3, 2.0), sizes, mean))
         start = stop
     if not found:

@@ -20,7 +20,8 @@ _SETTLED = 14  # days on sale before a series' own errors say what is usual for 
 class SeasonalNaive:
     """Repeats the last season (a week where the clock has one) with its past errors around it.
 
-    The error pool of a series holds its own same-phase changes of the whole recent past.
+    Announced events are taken out of the past and put where they are to come. The error pool of a
+    series holds its own same-phase changes of the whole recent past.
     """
 
     weekly: bool = False
@@ -37,7 +38,7 @@ class SeasonalNaive:
         ahead = task.ahead(origin)
         at = same_time(clock, ahead, origin, 1, weekly=self.weekly)
         older = same_time(clock, ahead, origin, 2, weekly=self.weekly)
-        y = task.y[task.rows, :origin].astype(np.float64)
+        y = task.effects.calm(task.y[:, :origin])[task.rows].astype(np.float64)
         usual = mean_units(y)
         point = np.where(at >= 0, y[:, at], np.nan)
         point = np.where(np.isfinite(point), point, np.where(older >= 0, y[:, older], np.nan))
@@ -46,10 +47,11 @@ class SeasonalNaive:
         before = clock.back(recent, clock.week if self.weekly else 1)
         errors = y[:, recent[before >= 0]] - y[:, before[before >= 0]]
         change = error_quantiles(errors, task.levels)
-        quantiles = np.maximum(point[..., None] + change[:, None, :], 0.0)
-        return Prediction(
-            mean=point.astype(np.float32), quantiles=np.sort(quantiles, axis=2).astype(np.float32)
-        )
+        quantiles = np.sort(np.maximum(point[..., None] + change[:, None, :], 0.0), axis=2)
+        if task.effects.boost is not None:
+            boost = task.effects.boost[task.rows[:, None], ahead]
+            point, quantiles = point * boost, quantiles * boost[..., None]
+        return Prediction(mean=point.astype(np.float32), quantiles=quantiles.astype(np.float32))
 
 
 @dataclass(frozen=True)

@@ -19,14 +19,14 @@ def events_at(*told):
     return pd.DataFrame(rows, columns=["name", "kind", "starts_at", "ends_at"])
 
 
-def lifted(events, lift):
+def lifted(events, lift, member="seasonal"):
     """Told units against the usual ones, [AHEAD], of products that truly sell `lift` [T] times."""
     rng = np.random.default_rng(0)
     y = rng.poisson(UNITS * lift[:HOURS], (12, HOURS)).astype(np.float32)
     ds = pd.date_range(START, periods=HOURS, freq="1h").as_unit("us")
     ids = np.array([f"P{k}" for k in range(12)], dtype=object)
     panel = Panel(ids=ids, ds=ds, y=y, orders=y.copy(), freq="1h")
-    found = forecast(panel, AHEAD, events=events, members=["seasonal"], n_paths=1)
+    found = forecast(panel, AHEAD, events=events, members=[member], n_paths=1)
     return found.mean.mean(axis=0) / UNITS
 
 
@@ -80,3 +80,13 @@ def test_the_rest_of_a_first_event_goes_on_as_it_began():
     found = lifted(events, times((HOURS - 24, 72, 4.0)))
     assert found[:48] == pytest.approx(4.0, rel=0.15)
     assert found[50:] == pytest.approx(1.0, rel=0.15)
+
+
+@pytest.mark.parametrize("member", ["seasonal_naive", "weekly_naive"])
+def test_the_last_season_again_is_without_the_sale_that_was_in_it(member):
+    starts = [200, 500, HOURS - 20]
+    events = events_at(*[("Sale", at, 6) for at in (*starts, HOURS + 30)])
+    found = lifted(events, times(*[(at, 6, 4.0) for at in starts]), member)
+    assert found[:30] == pytest.approx(1.0, rel=0.35)
+    assert found[30:36] == pytest.approx(4.0, rel=0.35)
+    assert found[4:10].mean() == pytest.approx(1.0, rel=0.15)  # a day after the last sale
