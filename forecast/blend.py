@@ -16,7 +16,7 @@ from forecast.features import Task, mean_units
 from forecast.metrics import crps, mase_scale
 from forecast.models import Model, Prediction
 from forecast.models.chunks import in_chunks
-from forecast.paths import lasting_scale, spread_of
+from forecast.paths import lasting_scale
 from forecast.shifts import level_starts
 
 _RATES = (0.05, 0.5, 5.0)  # orders a bucket that part the segments
@@ -172,7 +172,7 @@ def learn(task: Task, models: dict[str, Model]) -> Blend:
         weights=weights,
         calibration=calm,
         slips=tuple(slips),
-        lasting=_lasting(past, actual, mean, mixed),
+        lasting=_lasting(past, actual, mean),
     )
     if not dense.any():
         return blend
@@ -182,13 +182,12 @@ def learn(task: Task, models: dict[str, Model]) -> Blend:
     return replace(blend, calibration=learned)
 
 
-def _lasting(past: Task, actual: Array, mean: Array, quantiles: Array) -> float:
+def _lasting(past: Task, actual: Array, mean: Array) -> float:
     """`Blend.lasting`, by the days of categories that were held out."""
     rows = np.tile(past.rows, len(past.origins))
     return lasting_scale(
         actual,
         mean,
-        spread_of(mean, quantiles, past.levels, past.lump[rows]),
         category=past.category[rows],
         origin=np.repeat(np.arange(len(past.origins)), len(past.rows)),
         day=np.arange(past.horizon) // past.clock.day,

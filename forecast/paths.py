@@ -67,17 +67,17 @@ def _doubts(normal: Array, sure: Array, rng: np.random.Generator) -> Array:
 
 
 def lasting_scale(
-    actual: Array, mean: Array, spread: Array, *, category: Array, origin: Array, day: Array
+    actual: Array, mean: Array, *, category: Array, origin: Array, day: Array
 ) -> float:
     """How large errors of levels are that last, against the usual sizes, by days held out.
 
-    A category's day misses its expected sum by chance and by lasting errors of levels; what chance
-    does not explain is set against what the usual sizes do.
+    A category's day misses its expected sum by what its buckets miss, each by itself, and by what
+    they miss together. That is set against what the usual sizes would make it.
 
     Parameters
     ----------
-    actual, mean, spread
-        [R, H] units that came (NaN = not observed), that were expected, and a standard deviation.
+    actual, mean
+        [R, H] units that came (NaN = not observed), and that were expected.
     category, origin
         int [R] of each row.
     day
@@ -91,12 +91,13 @@ def lasting_scale(
     def sums(x: Array) -> Array:
         return np.bincount(group[seen], x[seen], minlength=size)
 
-    total, error, chance = sums(mean), sums(actual - mean), sums(spread**2)
-    own = sums(mean * np.where(seen, mean, 0).sum(axis=1, keepdims=True)) / (int(day.max()) + 1)
-    told = total > 0
+    total, error, apart = sums(mean), sums(actual - mean), sums((actual - mean) ** 2)
+    cells, own = sums(mean**2), np.where(seen, mean, 0).sum(axis=1, keepdims=True)
+    own = sums(mean * own) / (int(day.max()) + 1)
     both, single = _LASTING[0] ** 2 + _LASTING[1] ** 2, _LASTING[2] ** 2
-    usual = both * total[told] ** 2 + single * own[told]
-    ratio = np.minimum((error[told] ** 2 - chance[told]) / usual, _WILD)
+    usual = both * (total**2 - cells) + single * np.maximum(own - cells, 0)
+    told = usual > 0
+    ratio = np.minimum((error**2 - apart)[told] / usual[told], _WILD)
     days = len(np.unique(np.flatnonzero(told) // (int(day.max()) + 1)))
     found = (_BELIEF + days * ratio.mean()) / (_BELIEF + days) if days else 1.0
     return float(np.sqrt(np.clip(found, _SCALES[0] ** 2, _SCALES[1] ** 2)))
@@ -118,18 +119,13 @@ def _clearness(mean: Array, quantiles: Array, levels: Array, lump: Array) -> Arr
 
     So many standard deviations does a bucket move if the level is twice what was thought.
     """
-    spread = np.maximum(spread_of(mean, quantiles, levels, lump), _SURE * np.abs(mean))
-    found = np.divide(mean, spread, out=np.zeros(mean.shape), where=mean > 0)
-    return np.asarray(found, dtype=np.float32)
-
-
-def spread_of(mean: Array, quantiles: Array, levels: Array, lump: Array) -> Array:
-    """[n, H] standard deviation of units by q0.1 and q0.9, at least that of a count by chance."""
     low, high = np.searchsorted(levels, [0.1, 0.9])
     spread = (quantiles[..., high] - quantiles[..., low]) / (
         ndtri(levels[high]) - ndtri(levels[low])
     )
-    return np.asarray(np.maximum(spread, np.sqrt(lump[:, None] * np.maximum(mean, 0))))
+    least = np.maximum(np.sqrt(lump[:, None] * np.maximum(mean, 0)), _SURE * np.abs(mean))
+    found = np.divide(mean, np.maximum(spread, least), out=np.zeros(mean.shape), where=mean > 0)
+    return np.asarray(found, dtype=np.float32)
 
 
 def _blocks(task: Task, n_paths: int, rng: np.random.Generator) -> Array:

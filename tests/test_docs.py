@@ -227,7 +227,7 @@ def test_the_keys_of_runs_and_status_are_the_real_ones(tmp_path):
     market = "timezone='UTC'\norders='o.csv'\nproducts='p.csv'\nsuppliers='s.csv'\noffers='f.csv'"
     text = f"[data]\n{market}\n[planning]\nworking_capital=1\n"
     (tmp_path / "peakahead.toml").write_text(text, encoding="utf-8")
-    arguments = argparse.Namespace(workspace=tmp_path)
+    arguments = argparse.Namespace(workspace=tmp_path, quiet=True)
     entry = {column.name: None for column in ledger.runs.columns} | {
         "run_id": "r",
         "as_of": "2026-03-30T00:00:00+00:00",

@@ -245,7 +245,7 @@ def _choose(told: list[tuple[Sold, Array]]) -> Array:
 def _pool(told: list[tuple[Sold, Array]], chosen: Array) -> Pools:
     """Chances and sizes by the expected number of sales, neighbours joined to have enough."""
     variance = _variance(told)
-    parts = []
+    parts: list[tuple[Array, ...]] = []
     for sold, y in told:
         rate, width = _rate(sold, chosen), deviation(sold, variance)
         expected = rate[:, None] * sold.shape
@@ -254,13 +254,13 @@ def _pool(told: list[tuple[Sold, Array]], chosen: Array) -> Pools:
         usual = np.broadcast_to(np.exp(sold.size)[:, None], y.shape)
         units = np.minimum(y, _HUGE * usual)
         parts.append((expected[keep], (logs / width[:, None])[keep], units[keep], usual[keep]))
-    every = [np.concatenate(each) for each in zip(*parts, strict=True)]
+    every: list[Array] = [np.concatenate(each) for each in zip(*parts, strict=True)]
     order = np.argsort(every[0], kind="stable")
     expected, logs, units, usual = (each[order] for each in every)
     before = np.concatenate([[0], np.cumsum(units > 0)])
     likely = -np.expm1(-expected)
-    seen, told = before[-1], likely.sum()
-    few = (seen + _SALES) / (told + _SALES) * told / max(seen, 1)  # all that came may be by chance
+    came, due = before[-1], likely.sum()
+    few = (came + _SALES) / (due + _SALES) * due / max(came, 1)  # all that came may be by chance
     found, start = [], 0
     for stop in [*np.searchsorted(expected, _CHANCES), len(expected)]:
         if before[stop] - before[start] < _SALES:

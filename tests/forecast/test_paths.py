@@ -35,7 +35,7 @@ def test_a_product_that_is_new_has_no_busy_past():
     panel.y[:150, : -12 * 24] = np.nan
     panel.orders[:150, : -12 * 24] = np.nan
     total = totals(panel)
-    assert total.max() < 1.5 * np.median(total)
+    assert total.max() < 1.8 * np.median(total)
 
 
 def test_an_outage_borrows_a_shared_fate():
@@ -100,7 +100,6 @@ def missed(sizes, *, seed=0, origins=6, categories=5, each=12, units=30.0):
     return lasting_scale(
         actual,
         mean,
-        np.sqrt(mean),
         category=category,
         origin=origin,
         day=np.arange(48) // 24,

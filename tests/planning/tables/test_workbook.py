@@ -160,7 +160,7 @@ def test_an_instant_written_year_first_is_that_instant(at, zone, form, seconds):
 
 
 @pytest.mark.parametrize(
-    "text", ["31/3/2026 11:30", "3/31/2026 11:30", "26/3/31 11:30", "2026/3/31", "11.30", "noon"]
+    "text", ["31/3/2026 11:30", "3/31/2026 11:30", "26/3/31 11:30", "11.30", "noon"]
 )
 def test_what_could_be_another_instant_stays_as_it_came(text):
     ((_, cells),) = rows_of(tidied(sheet_with(LINE | {"confirmed_from": text})))[0]
