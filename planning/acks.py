@@ -251,8 +251,19 @@ def _as_sent(row: Row, column: str, tz: str) -> bool:
 
 
 def _same_figure(text: str, asked: float) -> bool:
-    """Whether a text shows `asked`, rounded to the decimals that it has, two at least."""
-    digits = text.strip("¥￥$€ ").replace(",", "")
+    """Whether a text shows `asked`, rounded to the decimals that it has, two at least.
+
+    Commas part thousands, or the one before the last digits the decimals.
+    """
+    plain = text.strip("¥￥$€ ")
+    whole, _, rest = plain.rpartition(",")
+    return any(
+        _shows(digits, asked)
+        for digits in (plain.replace(",", ""), f"{whole.replace('.', '')}.{rest}")
+    )
+
+
+def _shows(digits: str, asked: float) -> bool:
     try:
         told = float(digits)
     except ValueError:

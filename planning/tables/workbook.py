@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import re
 import warnings
 import zipfile
@@ -23,6 +24,7 @@ MOST_BYTES = 256 << 20  # that a workbook may unpack to
 HEADER_WITHIN = 50  # rows in which the headings must come
 MOST_COLUMNS = 200
 MOST_ROWS = 200_000
+MARKS = (";", "\t")  # between columns, of a CSV that is saved where the comma is for decimals
 STAMPS = ("order_by", "available_from", "available_to", "confirmed_from")
 
 _DAY = r"(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})日?"
@@ -198,7 +200,7 @@ def open_text(path: Path, root: Path, headings: Mapping[str, str], key: str) -> 
         When it holds no text.
     """
     name = files.shown(path, root)
-    text = _decoded(files.read_text(path, root), name)
+    text = _with_commas(_decoded(files.read_text(path, root), name), headings, key)
     found = _heading_line(text, headings, key)
     if found is None:
         return None
@@ -236,8 +238,22 @@ def _decoded(text: files.Text, name: str) -> files.Text:
     return replace(text, data=data.encode(), invalid=none, notes=notes)
 
 
+def _with_commas(text: files.Text, headings: Mapping[str, str], key: str) -> files.Text:
+    """The text, columns parted by commas where a spreadsheet parted them by semicolons or tabs."""
+    for mark in MARKS:
+        if _heading_line(text, headings, key, mark):
+            told, written = io.StringIO(text.data.decode("utf-8", "replace")), io.StringIO()
+            rows = csv.reader(told, delimiter=mark)
+            try:
+                csv.writer(written, lineterminator="\n").writerows(rows)
+            except csv.Error:  # a cell that holds more than one may
+                return text
+            return replace(text, data=written.getvalue().encode())
+    return text
+
+
 def _heading_line(
-    text: files.Text, headings: Mapping[str, str], key: str
+    text: files.Text, headings: Mapping[str, str], key: str, mark: str = ","
 ) -> tuple[list[str], int, int] | None:
     """Column names, the line they stand on and the byte offset behind it."""
     start = 0
@@ -245,7 +261,8 @@ def _heading_line(
         end = text.data.find(b"\n", start)
         end = len(text.data) if end < 0 else end
         try:
-            cells = next(csv.reader([text.data[start:end].decode("utf-8", "replace")]), [])
+            line = text.data[start:end].decode("utf-8", "replace")
+            cells = next(csv.reader([line], delimiter=mark), [])
         except csv.Error:  # some other line, which holds more than a cell may
             cells = []
         names = [headings.get(cell.strip(), cell.strip()) for cell in cells]

@@ -340,6 +340,21 @@ def test_when_without_how_many_is_refused(asked, tmp_path):
     assert "doesn't say how many" in said.said["error"]
 
 
+@pytest.mark.parametrize(
+    ("mark", "encoding"), [(";", "utf-8-sig"), ("\t", "utf-16"), (";", "gb18030")]
+)
+def test_a_csv_is_read_as_any_spreadsheet_saves_it(asked, tmp_path, mark, encoding):
+    root, request = asked
+    rows = rows_of(request)
+    rows = rows.assign(confirmed_units=rows["units"], reason="a; b\tc, d")
+    rows["unit_cost"] = [f"{float(cost):.2f}".replace(".", ",") for cost in rows["unit_cost"]]
+    path = tmp_path / "back.csv"
+    path.write_text("Request\n\n" + rows.to_csv(index=False, sep=mark), encoding=encoding)
+    said = call("ack", "-w", root, path)
+    assert said.code == 0, said.err
+    assert said.said["confirmed_units"] == rows["units"].astype(int).sum()
+
+
 @pytest.mark.parametrize("form", ["csv", "xlsx", "json"])
 def test_a_day_without_a_time_is_asked_for_its_time(asked, tmp_path, form):
     root, request = asked
