@@ -165,7 +165,6 @@ def learn(task: Task, models: dict[str, Model]) -> Blend:
         trust = _BELIEF * min(len(past.rows) / _MANY, 1) ** 2 if _learners(names) else _FAITH
         weights = _weigh_all(past, actual, members, segment, (part, weights), trust)
     dense = segment >= _DENSE
-    mixed = np.einsum("shm,mshq->shq", weights[segment][:, part], members)
     mean = np.einsum("shm,msh->sh", weights[segment][:, part], np.stack(means))
     blend = Blend(
         members=names,
@@ -176,9 +175,10 @@ def learn(task: Task, models: dict[str, Model]) -> Blend:
     )
     if not dense.any():
         return blend
+    mixed = np.einsum("shm,mshq->shq", weights[segment[dense]][:, part], members[:, dense])
     age = np.repeat(np.arange(len(past.origins))[::-1], len(past.rows))[dense]
     awake = np.where(np.concatenate(idle)[dense] > 0, np.nan, actual[dense])
-    learned = calibrate(awake, mixed[dense], task.levels, part=part, age=age)
+    learned = calibrate(awake, mixed, task.levels, part=part, age=age)
     return replace(blend, calibration=learned)
 
 

@@ -33,9 +33,9 @@ class Effects:
         calm = self.calendar[:, dates].astype(np.float32)[category[rows]]
         return calm if self.boost is None else calm * self.boost[rows[:, None], buckets]
 
-    def calm(self, y: Array) -> Array:
-        """[N, T] history of every product freed of announced events."""
-        return y if self.boost is None else y / self.boost[:, : y.shape[1]]
+    def calm(self, y: Array, rows: Array | slice = slice(None)) -> Array:
+        """[n, T] history of every product, or of `rows`, freed of announced events."""
+        return y if self.boost is None else y / self.boost[rows, : y.shape[1]]
 
 
 def learn_effects(

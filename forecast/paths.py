@@ -85,7 +85,8 @@ def lasting_scale(
     """
     seen = np.isfinite(actual) & (mean > 0)
     group = np.unique(np.stack([origin, category], axis=1), axis=0, return_inverse=True)[1]
-    group = group.ravel()[:, None] * (int(day.max()) + 1) + day
+    ahead = int(day.max()) + 1
+    group = group.ravel()[:, None] * ahead + day
     size = int(group.max()) + 1
 
     def sums(x: Array) -> Array:
@@ -93,12 +94,12 @@ def lasting_scale(
 
     total, error, apart = sums(mean), sums(actual - mean), sums((actual - mean) ** 2)
     cells, own = sums(mean**2), np.where(seen, mean, 0).sum(axis=1, keepdims=True)
-    own = sums(mean * own) / (int(day.max()) + 1)
+    own = sums(mean * own) / ahead
     both, single = _LASTING[0] ** 2 + _LASTING[1] ** 2, _LASTING[2] ** 2
     usual = both * (total**2 - cells) + single * np.maximum(own - cells, 0)
     told = usual > 0
     ratio = np.minimum((error**2 - apart)[told] / usual[told], _WILD)
-    days = len(np.unique(np.flatnonzero(told) // (int(day.max()) + 1)))
+    days = len(np.unique(np.flatnonzero(told) // ahead))
     found = (_BELIEF + days * ratio.mean()) / (_BELIEF + days) if days else 1.0
     return float(np.sqrt(np.clip(found, _SCALES[0] ** 2, _SCALES[1] ** 2)))
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from planning.allocation import Allocation
-from planning.gather import Hours, Room, Sizes, gathered
+from planning.gather import gathered
 from planning.problem import HOUR, Array, hour_of
 from planning.simulate import Outcome, Simulator
 from planning.worth import minutes_per_money
@@ -58,17 +58,12 @@ def _gathered(allocation: Allocation) -> Array:
 
     For what it saves there is more of them: units that come earlier serve calm hours as well.
     """
-    market = allocation.market
-    own = allocation.plan_room() + allocation.units.sum(axis=1)
-    return gathered(
-        allocation.units,
-        *market.by_product,
-        allocation.tiers,
-        market.unit_cost,
-        Sizes(allocation.least, market.pack_size.astype(float)),
-        Hours(allocation.starts, allocation.until),
-        Room(allocation.room() + np.where(allocation.usable, allocation.units, 0.0), own),
+    units = allocation.units
+    terms = allocation.terms()._replace(
+        room=allocation.room() + np.where(allocation.usable, units, 0.0),
+        plan_room=allocation.plan_room() + units.sum(axis=1),
     )
+    return gathered(allocation.slots(), terms)
 
 
 def _merged(allocation: Allocation) -> Array:

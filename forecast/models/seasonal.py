@@ -38,7 +38,7 @@ class SeasonalNaive:
         ahead = task.ahead(origin)
         at = same_time(clock, ahead, origin, 1, weekly=self.weekly)
         older = same_time(clock, ahead, origin, 2, weekly=self.weekly)
-        y = task.effects.calm(task.y[:, :origin])[task.rows].astype(np.float64)
+        y = task.effects.calm(task.y[task.rows, :origin], task.rows).astype(np.float64)
         usual = mean_units(y)
         point = np.where(at >= 0, y[:, at], np.nan)
         point = np.where(np.isfinite(point), point, np.where(older >= 0, y[:, older], np.nan))
