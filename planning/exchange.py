@@ -210,6 +210,8 @@ class Exchange:
         self.allocation, self.simulator = allocation, simulator
         self.minute_price = minute_price
         self.products = range(len(allocation.market.product_ids))
+        self.known: dict[bytes, float] = {}  # cost by units: many searches end in the same plan
+        self.found: dict[tuple[bytes, int, float], Array] = {}  # a product's lines, see `_renewed`
         self.cost = self._cost(allocation.units)
 
     def run(self) -> None:
@@ -272,20 +274,33 @@ class Exchange:
 
     def _cost(self, units: Array) -> float:
         """Money that the plan and all orders cost; inf = a supplier has more than its share."""
-        with self._holding(units) as allocation:
-            if allocation.over_share():
-                return np.inf
-            return costs_of(allocation, self.simulator, self.minute_price).total
+        key = units.tobytes()
+        if key not in self.known:
+            with self._holding(units) as allocation:
+                over = allocation.over_share()
+                costs = costs_of(allocation, self.simulator, self.minute_price)
+            self.known[key] = np.inf if over else costs.total
+        return self.known[key]
 
     def _renewed(self, units: Array, product: int, money_price: float = 0.0) -> Array:
         """The units with one product's lines improved, the others as they are."""
-        market, found = self.simulator.market, units.copy()
+        market, renewed = self.simulator.market, units.copy()
         rows, starts = market.by_product
         rows = rows[starts[product] : starts[product + 1]]
-        found[rows] = 0.0
-        with self._holding(found) as allocation:
+        key = units.tobytes(), product, money_price
+        if key not in self.found:
+            renewed[rows] = 0.0
+            self.found[key] = self._improved(renewed, product, units[rows], money_price)
+        renewed[rows] = self.found[key]
+        return renewed
+
+    def _improved(self, others: Array, product: int, lines: Array, money_price: float) -> Array:
+        """A product's lines [offers, T] made better, beside the units of the others."""
+        market = self.simulator.market
+        rows, starts = market.by_product
+        with self._holding(others) as allocation:
             outcomes = self.simulator.serve(allocation.plan())
-            terms, lines = allocation.terms(), units[rows]
+            terms, better = allocation.terms(), lines.copy()
             improve(
                 self.simulator.unserved(outcomes, self.minute_price),
                 allocation.slots(),
@@ -293,11 +308,10 @@ class Exchange:
                 market.offer_supplier,
                 allocation.purse(),
                 product,
-                lines,
-                allocation.room()[rows],
+                better,
+                allocation.room()[rows[starts[product] : starts[product + 1]]],
             )
-        found[rows] = lines
-        return found
+        return better
 
     @contextmanager
     def _holding(self, units: Array) -> Iterator[Allocation]:

@@ -1,8 +1,10 @@
 import io
 import json
 import pickle
+import shutil
 import zipfile
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -22,7 +24,7 @@ from forecast.backtest import head
 from forecast.engine import DEFAULT_MEMBERS
 from tests.forecast import market
 
-DAYS = 40
+DAYS = 32
 
 
 def same(a, b):
@@ -42,7 +44,7 @@ def known(panel):
 
 @pytest.fixture(scope="module")
 def whole():
-    return market.panel(n=6, days=DAYS, seed=1)
+    return market.panel(n=4, days=DAYS, seed=1)
 
 
 @pytest.fixture(scope="module")
@@ -55,10 +57,17 @@ def trained(past):
     return train(past, 24, **known(past))
 
 
+@pytest.fixture(scope="module")
+def stored(trained, tmp_path_factory):
+    path = tmp_path_factory.mktemp("stored") / "a.model"
+    save_model(trained, path)
+    return path
+
+
 @pytest.fixture
-def file(trained, tmp_path):
-    save_model(trained, tmp_path / "a.model")
-    return tmp_path / "a.model"
+def file(stored, tmp_path):
+    """A copy of one's own."""
+    return Path(shutil.copy(stored, tmp_path))
 
 
 def test_what_was_trained_forecasts_as_a_forecast_that_trains(past, trained):

@@ -53,10 +53,11 @@ def with_new(panel, names):
 
 @pytest.mark.parametrize("name", sorted(set(MODELS) - SLOW))
 def test_a_series_is_found_wherever_it_stands(name, past):
-    made = train(past, 24, members=[name])
-    order = np.random.default_rng(0).permutation(len(past.ids))
-    a = forecast(past, 24, members=[name], trained=made)
-    b = forecast(taken(past, order), 24, members=[name], trained=made)
+    some = taken(head(past, 24 * 21), np.arange(5))
+    made = train(some, 24, members=[name])
+    order = np.random.default_rng(0).permutation(len(some.ids))
+    a = forecast(some, 24, members=[name], trained=made)
+    b = forecast(taken(some, order), 24, members=[name], trained=made)
     np.testing.assert_allclose(b.quantiles, a.quantiles[order], rtol=2e-4, atol=1e-4)
 
 

@@ -574,8 +574,9 @@ def test_a_line_that_was_answered_is_not_asked_for_again_because_the_plan_before
     assert len(more) < len(bound) / 2
 
 
-def test_an_answer_that_comes_while_a_run_is_at_work_is_told(asked, tmp_path, monkeypatch):
+def test_an_answer_that_comes_while_a_run_is_at_work_is_told(asked, decided, tmp_path, monkeypatch):
     root, request = asked
+    monkeypatch.setattr(job, "decide", lambda *_, **__: decided[1])
     path = confirmed(request, tmp_path / "back.csv")
     compute = job._computed
 
@@ -589,7 +590,7 @@ def test_an_answer_that_comes_while_a_run_is_at_work_is_told(asked, tmp_path, mo
     said = call("run", "-w", root, "--as-of", later.isoformat())
     assert said.code == 0
     assert any("while this run was at work" in told for told in said.said["warnings"])
-    monkeypatch.undo()
+    monkeypatch.setattr(job, "_computed", compute)
     again = call("run", "-w", root, "--as-of", later.isoformat())
     assert again.said["run_id"] != said.said["run_id"]
     assert not any("at work" in told for told in again.said["warnings"])
