@@ -257,7 +257,7 @@ def _calendar(task: Task, row: int, ahead: Array) -> dict[Part, Array]:
 
 
 def _events(task: Task, row: int, ahead: Array) -> dict[Part, Array]:
-    """[b] learned factors by type of event, of those under way."""
+    """[b] learned factors by type of event under way, and of being before or after one."""
     events, low, high = task.events, int(ahead[0]), int(ahead[-1]) + 1
     found: dict[Part, Array] = {}
     for e in np.flatnonzero((events.start < high) & (events.stop > low)):
@@ -268,6 +268,9 @@ def _events(task: Task, row: int, ahead: Array) -> dict[Part, Array]:
         factor = event_factors(events, task.effects.event, int(e), at, task.clock.hours)
         part = Part(EVENT, events.types[events.type[e]])
         found.setdefault(part, np.ones(len(ahead)))[at - low] *= factor[place[0]]
+    if task.effects.around is not None:
+        near = task.effects.around.told(events, row, ahead, task.clock.hours)
+        found |= {Part(EVENT, name): factor for name, factor in near.items()}
     return found
 
 

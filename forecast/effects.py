@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from forecast.almanac import UNLIKELY
 from forecast.calendars import Clock, Days, Events
 from forecast.demand import Array
 from forecast.event_sizes import AGES, Expected, event_boost, event_shapes
+from forecast.lead_lag import LeadLag, learn_lead_lag
 from forecast.sparse import sparse_effects
 
 _TREND_DAYS = 21
@@ -26,7 +28,8 @@ class Effects:
     weekday: Array  # float [C, week] mean demand of a weekday against the mean day
     shape: Array  # float [C, week, day] mean demand of a time of week against the mean bucket
     event: Array  # float32 [types, ages, N]
-    boost: Array | None  # float32 [N, L] product of the event factors; None = no event at all
+    around: LeadLag | None  # what events do before their start and after their end
+    boost: Array | None  # float32 [N, L] product of all events' factors; None = no event at all
 
     def factor(self, category: Array, rows: Array, dates: Array, buckets: Array) -> Array:
         """float32 [n, K] all effects together, in buckets that lie on `dates`."""
@@ -57,15 +60,54 @@ def learn_effects(
     """
     busy = _busy(events, y.shape, clock)
     calm = y if busy is None else np.where(busy, np.nan, y).astype(np.float32)
-    calendar, weekday = _calendar(calm, clock, days, category)
-    shape = _shape(calm, clock, calendar, category, lump)
+    found = _Usual.learned(calm, clock, days, category, lump)
     event = np.ones((len(events.types), len(AGES), len(y)), dtype=np.float32)
-    boost = None
+    boost = around = None
     if busy is not None:
-        expected = Expected(calm=calm, calendar=calendar, clock=clock, category=category)
-        event = event_shapes(y, expected, events, _units(y, lump))
+        order = _units(y, lump)
+        around = _around(y, calm, found, events, order)
+        if around is not None:  # whose days the calendar and the week may have taken for theirs
+            calm = np.where(around.touched(events)[:, : y.shape[1]], np.nan, calm)
+            found = _Usual.learned(calm, clock, days, category, lump)
+            around = _around(y, calm, found, events, order)
+        expected = Expected(calm=calm, calendar=found.calendar, clock=clock, category=category)
+        event = event_shapes(y, expected, events, order)
         boost = event_boost(events, event, y.shape[0], len(clock.slot), clock.hours)
-    return Effects(calendar=calendar, weekday=weekday, shape=shape, event=event, boost=boost)
+        if around is not None:
+            boost *= around.boost(events, clock.hours)
+    return Effects(
+        calendar=found.calendar,
+        weekday=found.weekday,
+        shape=found.shape,
+        event=event,
+        around=around,
+        boost=boost,
+    )
+
+
+class _Usual(NamedTuple):
+    """What calendar and week do, see `Effects`."""
+
+    calendar: Array
+    weekday: Array
+    shape: Array
+    clock: Clock
+    category: Array
+
+    @classmethod
+    def learned(cls, calm: Array, clock: Clock, days: Days, category: Array, lump: Array) -> _Usual:
+        """From history outside of events."""
+        calendar, weekday = _calendar(calm, clock, days, category)
+        shape = _shape(calm, clock, calendar, category, lump)
+        return cls(calendar, weekday, shape, clock, category)
+
+
+def _around(y: Array, calm: Array, usual: _Usual, events: Events, order: Array) -> LeadLag | None:
+    clock, at = usual.clock, np.arange(y.shape[1])
+    rate = usual.calendar[:, clock.date[at]] * usual.shape[:, clock.weekday[at], clock.slot[at]]
+    return learn_lead_lag(
+        y, calm, rate, events=events, clock=clock, category=usual.category, order=order
+    )
 
 
 def _units(y: Array, lump: Array) -> Array:

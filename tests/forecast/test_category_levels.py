@@ -51,7 +51,12 @@ def ahead(panel, cut, horizon=24):
         past.y,
         clock=clock,
         effects=Effects(
-            calendar=still, weekday=week.mean(axis=2), shape=week, event=still, boost=None
+            calendar=still,
+            weekday=week.mean(axis=2),
+            shape=week,
+            event=still,
+            around=None,
+            boost=None,
         ),
         category=(np.arange(len(past.y)) >= len(past.y) / 2).astype(int),
         lump=np.ones(len(past.y)),
