@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from forecast.calendars import clock_of, days_of, events_of
+from forecast.almanac import UNLIKELY
+from forecast.calendars import Clock, Events, clock_of, days_of, events_of
 from forecast.clean import observed
 from forecast.demand import Array, Panel
 from forecast.features import mean_units
@@ -29,7 +30,8 @@ COLUMNS = [
 _LOOKBACK = pd.Timedelta(days=28)
 _LEAST_BUCKETS = 28
 _MONTH_STARTS = (1, 2, 3)
-_RISE = 1.25  # last week's demand against four weeks', beyond which a peak is the trend's
+_WEEKS = 4
+_RISE = 1.25  # above what is usual by so much, a week is a trend's and a peak its event's
 
 
 def find_peaks(
@@ -45,7 +47,7 @@ def find_peaks(
     The threshold is the product's q0.9 of observed demand over the last 28 days. `probability` is
     the share of sample paths that exceed it somewhere in the window (see `crossings`),
     `upper_units` the 0.95 quantile of the window's sum over the paths, `cause` promotion, release,
-    calendar (holiday, month's turn, or an hour that is always high), trend or unexplained.
+    calendar (holiday, month's turn, pay day, an hour that is usually high), trend or unexplained.
 
     Raises
     ------
@@ -156,9 +158,16 @@ def _counter(lengths: Array) -> Array:
 
 @dataclass(frozen=True, kw_only=True)
 class _Causes:
-    """Which causes are present in each bucket [N, H], the strongest first."""
+    """What may have caused a peak in each bucket, bool [N, H], and what is usual there."""
 
-    present: dict[str, Array]
+    promotion: Array
+    release: Array
+    holiday: Array  # announced for some products or some hours only
+    date: Array  # a pay day, a festival, the end of the month: one that may well differ
+    calendar: Array  # a holiday, the month's turn, a time of day or week that is usually high
+    trend: Array
+    mean: Array  # float [N, H] expected units
+    usual: Array  # float [N, H] units that the same times of the last four weeks suggest; 0 = none
 
     @classmethod
     def of(
@@ -171,36 +180,92 @@ class _Causes:
     ) -> _Causes:
         n, horizon = forecast.mean.shape
         length = panel.y.shape[1]
+        ahead = np.arange(length, length + horizon)
         planned = events_of(panel, horizon, events, products)
-        present: dict[str, Array] = {}
-        for kind in ("promotion", "release"):
-            present[kind] = np.zeros((n, horizon), dtype=bool)
-            if kind in planned.kinds:
-                code = planned.kinds.index(kind)
-                ahead = np.arange(length, length + horizon)
-                since, _ = planned.hours(np.arange(n), ahead, 1.0, code)
-                present[kind] = since >= 0
         days = days_of(panel, horizon, country=country, events=events)
         clock = clock_of(panel, horizon, season=None, days=days)
         date = clock.date[length:]
         special = (days.holiday[date] > 0) | np.isin(days.month_day[date], _MONTH_STARTS)
-        ahead = np.arange(length, length + horizon)
-        usual = [_at(panel.y, clock.back(ahead, clock.week * k)) for k in range(1, 5)]
-        high = np.stack(usual) > thresholds(panel)[:, None]
-        present["calendar"] = special[None, :] | (high.sum(axis=0) >= 2)
-        week = panel.y[:, -clock.day * clock.week :]
-        month = panel.y[:, -4 * clock.day * clock.week :]
-        rising = mean_units(week) > _RISE * mean_units(month)
-        present["trend"] = np.broadcast_to(rising[:, None], (n, horizon))
-        return cls(present=present)
+        likely = np.asarray(days.basis[:, days.chance > UNLIKELY].any(axis=1))[date]
+        week, month = (mean_units(panel.y[:, -k * clock.day * clock.week :]) for k in (1, 4))
+        rise = np.divide(week, month, out=np.ones(n), where=month > 0)
+        usual, high = _usual(panel, clock, ahead, planned)
+        return cls(
+            promotion=_under_way(planned, "promotion", n, ahead),
+            release=_under_way(planned, "release", n, ahead),
+            holiday=_under_way(planned, "holiday", n, ahead),
+            date=np.broadcast_to(likely, (n, horizon)),
+            calendar=special[None, :] | high,
+            trend=np.broadcast_to((rise > _RISE)[:, None], (n, horizon)),
+            mean=forecast.mean,
+            usual=usual * np.maximum(rise, 1)[:, None],
+        )
 
     def of_windows(self, row: Array, start: Array, stop: Array) -> Array:
-        """[W] the first cause present in each window."""
+        """[W] the first cause of each window: those that lift it before those that are just there.
+
+        A promotion of a month lifts no evening above the other evenings.
+        """
+
+        def there(flag: Array) -> Array:
+            return over_windows(np.maximum, flag.astype(np.int8), row, start, stop) > 0
+
+        def lifts(flag: Array) -> Array:
+            expected, usual = (_sum(x * flag, row, start, stop) for x in (self.mean, self.usual))
+            return there(flag) & (expected >= _RISE * usual)
+
+        ranked = (
+            ("promotion", lifts(self.promotion)),
+            ("release", lifts(self.release)),
+            ("calendar", there(self.calendar) | lifts(self.date) | lifts(self.holiday)),
+            ("trend", there(self.trend)),
+            ("promotion", there(self.promotion)),
+            ("release", there(self.release)),
+            ("calendar", there(self.holiday)),
+        )
         cause = np.full(len(row), "unexplained", dtype=object)
-        for name in reversed(self.present):
-            flag = self.present[name].astype(np.int8)
-            cause[over_windows(np.maximum, flag, row, start, stop) > 0] = name
+        for name, hit in reversed(ranked):
+            cause[hit] = name
         return cause
+
+
+def _under_way(planned: Events, kind: str, n: int, ahead: Array) -> Array:
+    """bool [N, H] whether an event of a kind is under way."""
+    if kind not in planned.kinds:
+        return np.zeros((n, len(ahead)), dtype=bool)
+    since, _ = planned.hours(np.arange(n), ahead, 1.0, planned.kinds.index(kind))
+    return np.asarray(since >= 0)
+
+
+def _usual(panel: Panel, clock: Clock, ahead: Array, planned: Events) -> tuple[Array, Array]:
+    """What the last four weeks (of numbered buckets and days: seasons) say of the times ahead.
+
+    Returns
+    -------
+    float [N, H] mean at that time of day or, if more, of the week, without events that are over;
+    0 = none was observed. bool [N, H] whether demand was above the threshold there, in two of the
+    weeks or a third of the days.
+    """
+    first = max(panel.y.shape[1] - _WEEKS * clock.week * clock.day, 0)
+    y = panel.y[:, first:]
+    calm = y.copy()
+    for e in np.flatnonzero(planned.stop <= panel.y.shape[1]):
+        low, high = max(planned.start[e] - first, 0), max(planned.stop[e] - first, 0)
+        calm[planned.rows[e], low:high] = np.nan
+    limit = thresholds(panel)[:, None]
+    shape = 2, len(y), len(ahead)
+    total = np.zeros(shape, dtype=np.float32)  # by day, by week
+    seen, above = np.zeros(shape, dtype=np.uint8), np.zeros(shape, dtype=np.uint8)
+    for k in range(1, _WEEKS * clock.week + 1):
+        back = clock.back(ahead, k) - first
+        units = _at(calm, back)
+        scales = slice(0, 1 + (k % clock.week == 0))
+        total[scales] += np.nan_to_num(units)
+        seen[scales] += np.isfinite(units)
+        above[scales] += _at(y, back) > limit
+    usual = np.divide(total, seen, out=np.zeros_like(total), where=seen > 0).max(axis=0)
+    often = above[0] >= (_WEEKS * clock.week / 3 if clock.week > 1 else np.inf)
+    return usual, often | (above[1] >= 2)
 
 
 def _at(y: Array, buckets: Array) -> Array:

@@ -70,6 +70,69 @@ def test_causes_come_from_events_and_the_calendar():
     assert found["P0"] != "release"
 
 
+def evening(start="2026-03-02", lift=None, days=35):
+    """An evening's peak of 100, else 10; ahead the usual times `lift` [24], their paths as sure."""
+    ds = market.hours(24 * days, start)
+    shape = np.tile(np.where(np.arange(24) // 2 == 10, 100.0, 10.0), days)
+    y = np.random.default_rng(0).poisson(shape, (2, len(ds))).astype(np.float32)
+    ids = np.array(["a", "b"], dtype=object)
+    past = Panel(ids=ids, ds=ds, y=y, orders=y.copy())
+    ahead = np.tile(shape[:24] * 1.3 * (1 if lift is None else lift), (2, 1)).astype(np.float32)
+    quantiles = np.repeat(ahead[:, :, None], len(LEVELS), axis=2)
+    return past, Forecast(
+        ids=ids,
+        ds=past.future(24),
+        freq="1h",
+        levels=LEVELS,
+        mean=ahead / np.float32(1.2),
+        quantiles=quantiles,
+        paths=ahead[None],
+        model=np.array(["x"] * 2, dtype=object),
+    )
+
+
+def causes_of(past, ahead, events=None, country=None):
+    products = pd.DataFrame({"product_id": past.ids, "category": past.ids})
+    found = find_peaks(ahead, past, events, products=products, country=country)
+    return [(row.product_id, row.starts_at.hour, row.cause) for row in found.itertuples()]
+
+
+def test_a_promotion_that_lifts_nothing_causes_no_peak():
+    past, ahead = evening()
+    for start, days in ((past.ds[0], 60), (ahead.ds[0], 1)):  # a month's, and one that begins
+        harmless = market.events([("promotion", start, 24 * days, None, None)])
+        assert causes_of(past, ahead, harmless) == [("a", 20, "calendar"), ("b", 20, "calendar")]
+
+
+def test_what_lifts_a_quiet_hour_is_its_cause_though_it_did_so_before():
+    lift = np.where(np.arange(24) == 9, 20, 1)
+    past, ahead = evening(lift=lift)
+    nine = [ahead.ds[9] - pd.Timedelta(days=7 * back) for back in range(5)]
+    for kind, cause in (("promotion",) * 2, ("release",) * 2, ("holiday", "calendar")):
+        told = market.events([(kind, nine[0], 1, None, "a")])
+        assert causes_of(past, ahead, told)[:2] == [("a", 9, cause), ("a", 20, "calendar")]
+    for back in range(1, 5):
+        past.y[:, [-168 * back + 9]] *= 20
+    weekly = market.events([("promotion", start, 1, None, "a") for start in nine])
+    assert causes_of(past, ahead, weekly)[0] == ("a", 9, "promotion")
+
+
+@pytest.mark.parametrize(("start", "day"), [("2026-05-11", 15), ("2026-05-26", 30)])
+def test_a_pay_day_that_lifts_is_the_calendars(start, day):
+    past, ahead = evening(start, lift=np.where(np.arange(24) == 9, 20, 1))
+    assert ahead.ds[0].day == day
+    assert causes_of(past, ahead)[0] == ("a", 9, "calendar")
+    past, ahead = evening("2026-05-14", lift=np.where(np.arange(24) == 9, 20, 1))
+    assert causes_of(past, ahead)[0] == ("a", 9, "unexplained")
+
+
+def test_an_hour_that_is_high_on_many_days_is_usual_though_not_on_this_weekday():
+    past, ahead = evening()
+    for back in range(1, 5):
+        past.y[:, -168 * back :][:, :24] = 10
+    assert causes_of(past, ahead)[0] == ("a", 20, "calendar")
+
+
 def test_an_unobserved_product_has_no_peak():
     past, result = made(2)
     y = np.full_like(past.y, np.nan)
