@@ -127,9 +127,10 @@ class _View:
         )
 
     def repeated(self, units: Array, source: str) -> Rule:
-        """A member that repeats the past and knows no calendar and no events."""
-        rest = units - float(self.past.level[0]) * self.plain
-        return replace(self._bare(), added={Part(RECENT, source): rest})
+        """A member that repeats the past without its events, and puts on those to come."""
+        calm = units / np.prod([np.ones(len(units)), *self.events.values()], axis=0)
+        rest = calm - float(self.past.level[0]) * self.plain
+        return replace(self._bare(), added={Part(RECENT, source): rest}, factors=self.events)
 
     def _bare(self) -> Rule:
         month, level = float(self.past.month[0]), float(self.past.level[0])

@@ -93,7 +93,10 @@ def test_a_member_that_is_not_known_is_recent_past_and_effects(known):
     assert told[Part("recent past", "stranger")] > 0
 
 
-@pytest.mark.parametrize("members", [["seasonal"], ["ridge"], ["lightgbm"]])
+@pytest.mark.parametrize(
+    "members",
+    [["seasonal"], ["ridge"], ["lightgbm"], ["seasonal_naive"], ["weekly_naive"]],
+)
 def test_a_planted_event_has_about_its_size_and_a_product_without_one_none(members, known):
     past, events = known
     at = past.future(24)[19]
