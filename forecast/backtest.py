@@ -15,7 +15,7 @@ from forecast.clean import observed
 from forecast.demand import Panel
 from forecast.engine import Known, forecast, pick
 from forecast.forecasts import Forecast
-from forecast.known import checked_events, checked_products
+from forecast.known import check_horizon, checked_events, checked_products
 from forecast.outcomes import outcome_of
 from forecast.peak_scores import reliability_of
 from forecast.scores import MEASURES, level_shares, score
@@ -33,6 +33,10 @@ class Backtest:
 
     def cutoffs(self, n_buckets: int) -> range:
         """Lengths of the history that each window may see, oldest first."""
+        check_horizon(self.horizon)
+        for name, count in (("windows", self.windows), ("step", self.step)):
+            if count < 1:
+                raise ValueError(f"{name} is {count}; ask for 1 or more")
         last = n_buckets - self.horizon
         first = last - (self.windows - 1) * self.step
         if first < 1:

@@ -60,6 +60,11 @@ class Panel:
                 "give every bucket, not observed ones with y = NaN"
             )
 
+    def __repr__(self) -> str:
+        """What it is of, in a line."""
+        span = f"{self.ds[0]} … {self.ds[-1]}" if len(self.ds) else "no time"
+        return f"<Panel of {len(self.ids)} series, {len(self.ds)} buckets of {self.freq}, {span}>"
+
     @property
     def whole(self) -> bool:
         """Whether all that was observed are whole numbers."""

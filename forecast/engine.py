@@ -14,7 +14,7 @@ from forecast.borrow import widened
 from forecast.closed import closed, emptied
 from forecast.demand import Array, Panel
 from forecast.forecasts import Forecast
-from forecast.known import check_country, check_panel
+from forecast.known import check_country, check_horizon, check_panel
 from forecast.models import MODELS, Model, Prediction, told
 from forecast.paths import sample_paths
 from forecast.tasks import LEVELS, Prepared, prepare
@@ -153,8 +153,7 @@ def begin(panel: Panel, horizon: int, **known: Unpack[Known]) -> Work:
     """Make a panel ready for its members to train on, or to forecast."""
     check_panel(panel)
     check_country(known.get("country"))
-    if horizon < 1 or horizon != int(horizon):
-        raise ValueError(f"horizon {horizon} is no number of buckets; ask for 1 or more")
+    check_horizon(horizon)
     tell, models = known.get("progress") or _silent, pick(known.get("members"))
     country, season = known.get("country"), known.get("season")
     tell("features", 0.0)

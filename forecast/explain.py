@@ -10,8 +10,10 @@ import pandas as pd
 from forecast.demand import Panel
 from forecast.drivers import explained
 from forecast.engine import Known, begin, learned
+from forecast.known import check_horizon, check_panel
 from forecast.trained import Trained
 
+_NO_START = "{!r} is no start of a bucket such as {}"
 COLUMNS = ["product_id", "starts_at", "ends_at", "driver", "part", "units"]
 
 
@@ -51,10 +53,13 @@ def explain(
     Raises
     ------
     ValueError
-        When there is no such product, or no bucket in the window.
+        When there is no such product, or no bucket in the window, or a bound of another type than
+        the buckets' starts.
     RefitNeeded
         When `trained` doesn't serve this panel.
     """
+    check_panel(panel)
+    check_horizon(horizon)
     row = _row(panel, product_id)
     stamps = _stamps(panel, horizon, row)
     window = _window(stamps[:-1], start, end)
@@ -88,13 +93,23 @@ def _stamps(panel: Panel, horizon: int, row: int) -> pd.Index[Any]:
 def _window(starts: pd.Index[Any], start: Any, end: Any) -> slice:
     bounds = []
     for stamp, missing in ((start, 0), (end, len(starts))):
-        at = stamp
-        if isinstance(starts, pd.DatetimeIndex) and stamp is not None:
-            at = pd.Timestamp(stamp)
-            at = at.tz_localize(starts.tz) if at.tz is None else at.tz_convert(starts.tz)
-        bounds.append(missing if stamp is None else int(starts.searchsorted(at)))
+        bounds.append(missing if stamp is None else int(starts.searchsorted(_bound(starts, stamp))))
     if bounds[0] >= bounds[1]:
         raise ValueError(
             f"no bucket starts in [{start}, {end}); the forecast has {starts[0]} … {starts[-1]}"
         )
     return slice(*bounds)
+
+
+def _bound(starts: pd.Index[Any], stamp: Any) -> Any:
+    """A bound of the window as the buckets' starts are; naive = local."""
+    numbered = isinstance(stamp, int | float | np.number)
+    try:
+        if isinstance(starts, pd.DatetimeIndex) and not numbered:
+            at = pd.Timestamp(stamp)
+            return at.tz_localize(starts.tz) if at.tz is None else at.tz_convert(starts.tz)
+    except (TypeError, ValueError) as error:
+        raise ValueError(_NO_START.format(stamp, starts[0])) from error
+    if numbered and not isinstance(starts, pd.DatetimeIndex):
+        return stamp
+    raise ValueError(_NO_START.format(stamp, starts[0]))

@@ -28,6 +28,12 @@ class Forecast:
     provisional: tuple[int, ...] = ()  # years shown whose public holidays are not yet official
     cleaning: pd.DataFrame | None = None  # what was changed in the history; None = not told
 
+    def __repr__(self) -> str:
+        """What it is of, in a line: arrays say little, and much of it."""
+        (n, horizon), first = self.mean.shape, self.ds[0] if len(self.ds) else "nowhere"
+        what = f"{n} series, {horizon} buckets of {self.freq} from {first}"
+        return f"<Forecast of {what}, {len(self.paths)} paths; .frame() for its numbers>"
+
     def frame(self) -> pd.DataFrame:
         """Long frame: the id, ds, mean and a column for each level, q0.01 … q0.99."""
         horizon = self.mean.shape[1]

@@ -44,6 +44,13 @@ def check_panel(panel: object) -> None:
         )
 
 
+def check_horizon(horizon: object) -> None:
+    """Raise ValueError unless this is a number of buckets, 1 or more."""
+    if isinstance(horizon, int | float | np.integer) and horizon >= 1 and horizon % 1 == 0:
+        return
+    raise ValueError(f"horizon {horizon!r} is no number of buckets; ask for 1 or more")
+
+
 def check_country(country: str | None) -> None:
     """Raise ValueError unless the holidays of this country are known; None = of none."""
     import holidays

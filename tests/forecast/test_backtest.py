@@ -126,6 +126,9 @@ def test_wrong_requests_are_told_before_the_work():
         score_members(whole, PLAN, members=["oracle"])
     with pytest.raises(ValueError, match="windows"):
         Backtest(horizon=24, windows=9, step=24).cutoffs(100)
+    for wrong in ({"windows": 0}, {"step": 0}, {"horizon": 0}):
+        with pytest.raises(ValueError, match=f"{next(iter(wrong))}.* 0"):
+            score_members(whole, Backtest(**{"horizon": 24, **wrong}))
 
 
 def test_the_best_is_the_nearest_to_the_ideal_as_shown():

@@ -253,6 +253,14 @@ def test_a_product_or_window_that_does_not_exist_is_named(known):
         explain(past, 24, "P9", members=["seasonal"])
     with pytest.raises(ValueError, match="no bucket"):
         explain(past, 24, "P1", past.ds[0], past.ds[5], members=["seasonal"])
+    for bound in (5, "tomorrow evening", 2.5):
+        with pytest.raises(ValueError, match="is no start of a bucket such as 2025-12-30"):
+            explain(past, 24, "P1", bound, members=["seasonal"])
+    numbers = Panel(ids=past.ids, ds=pd.RangeIndex(400), y=past.y[:, :400], freq="1")
+    with pytest.raises(ValueError, match="is no start of a bucket such as 400"):
+        explain(numbers, 24, "P1", None, "2025-12-30")
+    with pytest.raises(ValueError, match="horizon 0"):
+        explain(past, 0, "P1")
 
 
 def test_a_waterfall_ends_at_the_forecast(known):

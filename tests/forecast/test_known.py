@@ -136,9 +136,20 @@ def test_a_panel_checks_itself():
 def test_what_is_asked_for_is_checked():
     with pytest.raises(ValueError, match="n_paths is 0"):
         told(n_paths=0)
-    with pytest.raises(ValueError, match=r"horizon 1\.5"):
-        forecast(PANEL, 1.5, members=["seasonal"])
+    for horizon in (1.5, 0, "24h"):
+        with pytest.raises(ValueError, match=f"horizon {horizon!r} is no number of buckets"):
+            forecast(PANEL, horizon, members=["seasonal"])
     assert forecast(PANEL, 24, members="seasonal").mean.shape == (3, 24)
+
+
+def test_a_panel_and_its_forecast_are_told_in_a_line():
+    assert repr(PANEL) == (
+        "<Panel of 3 series, 720 buckets of 1h, "
+        "2025-11-03 00:00:00+08:00 … 2025-12-02 23:00:00+08:00>"
+    )
+    assert repr(told()).startswith(
+        "<Forecast of 3 series, 24 buckets of 1h from 2025-12-03 00:00:00+08:00, 64 paths"
+    )
 
 
 def test_what_is_no_panel_and_no_country_is_refused_with_what_is():
