@@ -31,6 +31,7 @@ _LOOKBACK = pd.Timedelta(days=28)
 _LEAST_BUCKETS = 28
 _MONTH_STARTS = (1, 2, 3)
 _WEEKS = 4
+_OTHERS = {"release", "holiday"}  # kinds of events that are not like promotions
 _RISE = 1.25  # above what is usual by so much, a week is a trend's and a peak its event's
 
 
@@ -160,7 +161,7 @@ def _counter(lengths: Array) -> Array:
 class _Causes:
     """What may have caused a peak in each bucket, bool [N, H], and what is usual there."""
 
-    promotion: Array
+    promotion: Array  # or an event of a kind of the user's own
     release: Array
     holiday: Array  # announced for some products or some hours only
     date: Array  # a pay day, a festival, the end of the month: one that may well differ
@@ -191,9 +192,9 @@ class _Causes:
         rise = np.divide(week, month, out=np.ones(n), where=month > 0)
         usual, high = _usual(panel, clock, ahead, planned)
         return cls(
-            promotion=_under_way(planned, "promotion", n, ahead),
-            release=_under_way(planned, "release", n, ahead),
-            holiday=_under_way(planned, "holiday", n, ahead),
+            promotion=_under_way(planned, set(planned.kinds) - _OTHERS, n, ahead),
+            release=_under_way(planned, {"release"}, n, ahead),
+            holiday=_under_way(planned, {"holiday"}, n, ahead),
             date=np.broadcast_to(likely, (n, horizon)),
             calendar=special[None, :] | high,
             trend=np.broadcast_to((rise > _RISE)[:, None], (n, horizon)),
@@ -229,12 +230,13 @@ class _Causes:
         return cause
 
 
-def _under_way(planned: Events, kind: str, n: int, ahead: Array) -> Array:
-    """bool [N, H] whether an event of a kind is under way."""
-    if kind not in planned.kinds:
-        return np.zeros((n, len(ahead)), dtype=bool)
-    since, _ = planned.hours(np.arange(n), ahead, 1.0, planned.kinds.index(kind))
-    return np.asarray(since >= 0)
+def _under_way(planned: Events, kinds: set[str], n: int, ahead: Array) -> Array:
+    """bool [N, H] whether an event of these kinds is under way."""
+    found = np.zeros((n, len(ahead)), dtype=bool)
+    for code, kind in enumerate(planned.kinds):
+        if kind in kinds:
+            found |= planned.hours(np.arange(n), ahead, 1.0, code)[0] >= 0
+    return found
 
 
 def _usual(panel: Panel, clock: Clock, ahead: Array, planned: Events) -> tuple[Array, Array]:

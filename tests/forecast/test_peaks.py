@@ -108,7 +108,8 @@ def test_what_lifts_a_quiet_hour_is_its_cause_though_it_did_so_before():
     lift = np.where(np.arange(24) == 9, 20, 1)
     past, ahead = evening(lift=lift)
     nine = [ahead.ds[9] - pd.Timedelta(days=7 * back) for back in range(5)]
-    for kind, cause in (("promotion",) * 2, ("release",) * 2, ("holiday", "calendar")):
+    causes = {"promotion": "promotion", "release": "release", "holiday": "calendar"}
+    for kind, cause in {**causes, "livestream": "promotion"}.items():
         told = market.events([(kind, nine[0], 1, None, "a")])
         assert causes_of(past, ahead, told)[:2] == [("a", 9, cause), ("a", 20, "calendar")]
     for back in range(1, 5):
