@@ -28,6 +28,10 @@ _REGULAR_DAYS = 3  # days of other activity that make an account a known custome
 _SURE_ODD = 1e-4  # chance of a known customer's quantities below which they speak against it
 _OWN = 10.0  # orders that weigh as much as what is usual for everyone
 _SAMPLE = 2_000_000  # orders that tell how often a customer comes again within the hour
+_HABIT_HOURS = 2  # that a habit comes earlier or later in the day
+_HABIT_WEEKS = 2  # other weeks in which it came, too
+_CUSTOM_DAYS = 7  # other days on which other customers of the product ordered so
+_CUSTOM_WEEKS = 3
 _AGAIN = f"""select code, account, bucket, instant - lag(instant) over (
     partition by code, account order by instant) <= {BREAK} as again"""
 _NOTHING = pd.DataFrame(
@@ -50,7 +54,8 @@ def fake_orders(log: DuckDBPyConnection, cells: dict[str, Array], per_hour: int)
     for that account, and in that very hour among the other accounts. Its quantities are drawn as
     they usually are. A run is fake when both together would not be seen in `CHANCE` of logs as
     long, in an hour that is far above the product's past. So many accounts (a promotion), failed
-    attempts and accounts that usually order so are never fake.
+    attempts and accounts that usually order so are never fake, nor is what comes again: see
+    `_habits`.
 
     Parameters
     ----------
@@ -145,6 +150,17 @@ class _Usual:
         sold = self.sold.reindex(code).fillna(0).to_numpy()
         return np.asarray((own.to_numpy() + _OWN * everyone) / (sold + _OWN))
 
+    def hours_of(self, code: pd.Series, who: str) -> pd.DataFrame:
+        """Orders of each product in `code` by hour and `who` (account, quantity), three or more."""
+        self.log.register("chosen", pd.DataFrame({"code": code.unique()}))
+        other = "account is not null" if who == "account" else "account is null"
+        return self.log.execute(
+            f"select code, {who}, bucket // {self.per_day} as day, min(instant) as start, "
+            f"count(*)::double as orders from placed where code in (select code from chosen) "
+            f"and not failed and {other} "
+            f"group by code, {who}, day, instant // {BREAK} having count(*) >= 3"
+        ).df()
+
     def customers(self, accounts: Array) -> tuple[pd.DataFrame, pd.Series]:
         """What accounts do otherwise: orders, again, days; and their orders by quantity."""
         self.log.register("suspects", pd.DataFrame({"account": accounts}))
@@ -193,8 +209,32 @@ def _signed_fakes(orders: pd.DataFrame, usual: _Usual, tests: float) -> pd.DataF
     rare = both * (1 - np.log(both)) * max(tests, 1.0) <= CHANCE  # of a product of two p-values
     long = stranger & (runs["orders"] >= LONG_RUN)
     odd_enough = long | (strange <= np.where(stranger, 0.01, _SURE_ODD))
-    fake = runs.index[rare & odd_enough & (length <= 0.01)]
-    return orders[orders["run"].isin(fake)].drop(columns="run")
+    fake = runs[rare & odd_enough & (length <= 0.01)]
+    fake = fake[~_habits(fake, usual.hours_of(fake["code"], "account"), "account")]
+    return orders[orders["run"].isin(fake.index)].drop(columns="run")
+
+
+def _habits(runs: pd.DataFrame, hours: pd.DataFrame, who: str) -> Array:
+    """bool [R]: runs that come again and again, and so are demand.
+
+    The same account (without accounts: the same quantity) ordered a quarter as often within an hour
+    or more at that time of day in two other weeks; or other accounts half as often or more on seven
+    other days in three weeks.
+    """
+    both = runs.reset_index().merge(hours, on="code", suffixes=("", "_then"))
+    apart = (both["start_then"] - both["start"]) / BREAK  # hours
+    clock = np.abs(apart - 24 * np.round(apart / 24))
+    week = np.round(apart / 168).astype(int)
+    mine = both[who] == both[f"{who}_then"]
+    own = mine & (both["orders_then"] >= 0.25 * both["orders"]) & (clock <= _HABIT_HOURS)
+    weeks = week[own & (week != 0)].groupby(both["run"]).nunique()
+    habit = weeks.reindex(runs.index).fillna(0) >= _HABIT_WEEKS
+    if who == "account":
+        others = ~mine & (both["orders_then"] >= 0.5 * both["orders"]) & (np.abs(apart) > 12)
+        seen = both.assign(week=week)[others].groupby("run")[["day", "week"]].nunique()
+        seen = seen.reindex(runs.index).fillna(0)
+        habit |= (seen["day"] >= _CUSTOM_DAYS) & (seen["week"] >= _CUSTOM_WEEKS)
+    return np.asarray(habit)
 
 
 def _runs(orders: pd.DataFrame, keys: list[str], pause: int) -> Array:
@@ -279,8 +319,9 @@ def _unsigned_fakes(orders: pd.DataFrame, usual: _Usual, tests: float) -> pd.Dat
     among = np.searchsorted(order, base + runs["end"].to_numpy(), "right")
     among -= np.searchsorted(order, base + runs["start"].to_numpy(), "left")
     chance = stats.binom.sf(runs["orders"] - 1, np.maximum(among, runs["orders"]), share)
-    fake = runs.index[(chance * max(tests, 1.0) <= CHANCE) & (share < ODD)]
-    return orders[orders["run"].isin(fake)].drop(columns="run")
+    fake = runs[(chance * max(tests, 1.0) <= CHANCE) & (share < ODD)]
+    fake = fake[~_habits(fake, usual.hours_of(fake["code"], "quantity"), "quantity")]
+    return orders[orders["run"].isin(fake.index)].drop(columns="run")
 
 
 def _told(orders: pd.DataFrame) -> pd.DataFrame:

@@ -103,6 +103,33 @@ def test_an_account_that_always_orders_so_is_no_fake(market):
     assert not len(fakes(often.panel()))
 
 
+@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize(("days", "found"), [((0, 7, 14), 0), ((0, 9, 20, 29), 0), ((0, 2, 5), 3)])
+def test_who_comes_again_week_after_week_at_that_time_is_no_fake(market, named, days, found):
+    """A company that stocks up every Friday morning, or about every tenth; not one busy week."""
+    part = planted(market, 30, 1, quantities=(20,), minutes=28).orders.iloc[-30:]
+    parts = [part.assign(ordered_at=part["ordered_at"] - pd.Timedelta(days=k)) for k in days]
+    orders = pd.concat([market.orders, *parts], ignore_index=True)
+    drop = [] if named else ["account_id"]
+    told = fakes(replace(market, orders=orders.drop(columns=drop)).panel())
+    assert (
+        len({(row.burst, row.product_id) for row in told.itertuples()} if found else told) == found
+    )
+
+
+def test_long_runs_of_other_customers_week_after_week_are_a_products_custom(market):
+    """Who plays on this product's card orders 18 ones in a row, each on a day of his own."""
+    part = planted(market, 18, 1, quantities=(1,)).orders.iloc[-18:]
+    parts = [
+        part.assign(ordered_at=part["ordered_at"] - pd.Timedelta(hours=31 * k), account_id=f"G{k}")
+        for k in range(16)
+    ]
+    often = replace(market, orders=pd.concat([market.orders, *parts], ignore_index=True))
+    assert not len(fakes(often.panel()))
+    seldom = replace(market, orders=pd.concat([market.orders, *parts[::3]], ignore_index=True))
+    assert fakes(seldom.panel())["orders"].sum() == 6 * 18
+
+
 def test_failed_attempts_of_a_customer_are_no_burst(market):
     log = planted(market, 40, 3)
     mine = log.orders["account_id"].str.startswith("X")
