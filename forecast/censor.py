@@ -117,7 +117,7 @@ def _chunk(
     usual, silent, size = _weeks(orders, clock)
     weekday, slot = (a[: orders.shape[1]] for a in (clock.weekday, clock.slot))
     due = usual[:, weekday, slot] * activity
-    row, start, stop = runs((orders == 0) | jam)
+    row, start, stop = _awake(*runs((orders == 0) | jam), due)
     before = np.pad(np.cumsum(due, axis=1, dtype=np.float64), ((0, 0), (1, 0)))
     brief = (stop - start) * clock.hours <= LONGEST
     some = brief & (before[row, stop] - before[row, start] >= _LEAST_ORDERS)
@@ -145,6 +145,17 @@ def _chunk(
         share=share[keep],
         due=m[keep],
     )
+
+
+def _awake(row: Array, start: Array, stop: Array, due: Array) -> tuple[Array, Array, Array]:
+    """Runs without the hours before and after in which nothing is due: a shop's nights."""
+    bucket = np.arange(due.shape[1])
+    following = np.where(due > 0, bucket, due.shape[1])
+    following = np.minimum.accumulate(following[:, ::-1], axis=1)[:, ::-1]
+    last = np.maximum.accumulate(np.where(due > 0, bucket, -1), axis=1)
+    start, stop = following[row, start], last[row, stop - 1] + 1
+    some = start < stop
+    return row[some], start[some], stop[some]
 
 
 def expected_share(seen: Array, due: Array, size: Array) -> Array:

@@ -44,6 +44,19 @@ def test_a_silent_product_among_busy_ones_is_unobserved_and_its_nights_are_not()
     assert np.isnan(row["units_after"])
 
 
+def test_nights_on_which_a_shop_is_closed_make_no_silence_longer():
+    """Open from 10 to 22, out of stock from noon of a day to the end of the next."""
+    p = panel(n=6, days=42, seed=2)
+    y = p.y * ((p.ds.hour >= 10) & (p.ds.hour < 22))
+    out = slice(24 * 30 + 12, 24 * 31 + 22)
+    y[4, out] = 0
+    told = clean(replace(p, y=y, orders=y.copy())).changes.iloc[0]
+    assert (told["product_id"], told["kind"]) == ("P4", "censored")
+    assert (told["starts_at"], told["ends_at"]) == (p.ds[out.start], p.ds[out.stop])
+    y[4, 24 * 30 + 12 : 24 * 33] = 0
+    assert not len(clean(replace(p, y=y, orders=y.copy())).changes)
+
+
 def test_a_product_that_ends_or_rests_for_days_is_believed():
     p = panel(n=6, days=42, seed=2)
     y = p.y.copy()
