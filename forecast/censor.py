@@ -21,6 +21,8 @@ RARELY_SILENT = 0.08  # of the other weeks
 _SILENT_AROUND = 0.15  # of the days before and after: two of fourteen may be of the same silence
 LONGEST = 48.0  # hours; who is silent for longer is off sale
 _LEAST_ORDERS = 15.0  # that a run should have had, to be looked at
+_BUSY = 5.0  # orders due in a bucket that tells of its spread
+_LEAST_BUCKETS = 50  # of these, to tell
 _AROUND = 7  # days before and after that tell the present level
 _SHORTFALL = 0.6  # of the due orders, at most, in a jam that turned customers away
 _CELLS = 4_000_000  # history cells looked at in one piece, to bound memory
@@ -43,9 +45,9 @@ def censored(panel: Panel, clock: Clock, *, holiday: Array | None = None) -> Cen
 
     The orders due in a bucket are the smaller of two medians, over the weeks at that time of week
     and over the 7 days before and after at that time of day, lowered when the whole log was slow.
-    Counts are negative binomial with the spread of the product's days. A run counts if so few
-    orders have a probability below `CHANCE` / (products × days), it takes at most `LONGEST`, and it
-    touches a jam or a time of week that is hardly ever silent.
+    Counts are negative binomial with the spread of the product's days and buckets. A run counts if
+    so few orders have a probability below `CHANCE` / (products × days), it takes at most `LONGEST`,
+    and it touches a jam or a time of week that is hardly ever silent.
 
     Parameters
     ----------
@@ -134,7 +136,8 @@ def _chunk(
     odd = np.bincount(run, weights=jam[mine, at] | (rare & (m > 0)), minlength=len(row)) > 0
     expected = np.bincount(run, weights=m, minlength=len(row))
     seen = np.bincount(run, weights=orders[mine, at], minlength=len(row))
-    k = size[row]
+    several = expected**2 / np.maximum(np.bincount(run, weights=m**2, minlength=len(row)), 1e-9)
+    k = 1 / (1 / size[row] + _restless(orders, due, size, row) / np.maximum(several, 1.0))
     low = stats.nbinom.cdf(seen, k, k / (k + np.maximum(expected, 1e-9))) <= chance
     keep = (low & odd & (seen <= _SHORTFALL * expected))[run]
     share = expected_share(orders[mine, at], m, size[mine])
@@ -145,6 +148,24 @@ def _chunk(
         share=share[keep],
         due=m[keep],
     )
+
+
+def _restless(orders: Array, due: Array, size: Array, row: Array) -> Array:
+    """[R] variance of a bucket's rate over its square, beyond the day's, for each run's product.
+
+    From the quartiles of orders against those due, where chance alone moves them little.
+    """
+    which, place = np.unique(row, return_inverse=True)
+    busy = (due[which] >= _BUSY) & np.isfinite(orders[which])
+    ratio = np.divide(orders[which], due[which], out=np.full(busy.shape, np.nan), where=busy)
+    chance = np.divide(1.0, due[which], out=np.full(busy.shape, np.nan), where=busy)
+    found = np.zeros(len(which))
+    known = busy.sum(axis=1) >= _LEAST_BUCKETS
+    if known.any():
+        low, high = np.nanquantile(ratio[known], (0.25, 0.75), axis=1)
+        poisson = np.nanmean(chance[known], axis=1)
+        found[known] = ((high - low) / 1.349) ** 2 - poisson - 1 / size[which][known]
+    return np.asarray(np.maximum(found, 0.0)[place])
 
 
 def _awake(row: Array, start: Array, stop: Array, due: Array) -> tuple[Array, Array, Array]:

@@ -32,6 +32,16 @@ def test_clean_counts_are_left_alone(shared, level):
     assert not len(censored(p, clock_of(p, 1, season=None)).row)
 
 
+@pytest.mark.parametrize("shape", [2.0, 4.0])
+def test_hours_that_are_restless_by_themselves_are_left_alone(shape):
+    """Rates that jump from hour to hour leave single hours empty, where days hardly differ."""
+    p = panel(n=20, days=60, level=100.0)
+    rate = p.y * np.random.default_rng(1).gamma(shape, 1 / shape, p.y.shape)
+    y = np.random.default_rng(0).poisson(rate).astype(np.float32)
+    restless = replace(p, y=y, orders=y.copy())
+    assert not len(censored(restless, clock_of(p, 1, season=None)).row)
+
+
 def test_a_silent_product_among_busy_ones_is_unobserved_and_its_nights_are_not():
     p = panel(n=6, days=42, seed=2)
     y = p.y.copy()
