@@ -14,7 +14,7 @@ import pandas as pd
 
 from forecast.bursts import fake_orders
 from forecast.jams import jammed
-from forecast.order_log import aware, readable
+from forecast.order_log import WRONG, aware, readable, refuse_wrong
 
 Array = npt.NDArray[Any]
 
@@ -135,6 +135,8 @@ def panel_of_orders(
         ordered_at (timestamp, aware or UTC), quantity and status. Cancelled orders and unlisted
         products don't count.
         account_id, segment and delivered_at, where there are any, tell fake orders and jams.
+        Refused: an empty status, one of the five (`cancelled` …) in other letters, a quantity that
+        is no whole number from 1 on.
     product_ids
         One row each, in this order, with or without an order.
     freq
@@ -340,15 +342,16 @@ def _aggregate(
             f"""
             create temp table placed as
             select code, (({at} - $start) // $width)::bigint as bucket, {at} as instant,
-                   quantity::bigint as quantity, status = 'failed' as failed,
+                   try_cast(quantity as bigint) as quantity, status = 'failed' as failed,
                    ({account})::bigint as account, {trade} as trade,
-                   round(1e6 * ln(greatest({took}, 1e6)::double))::bigint as wait
+                   round(1e6 * ln(greatest({took}, 1e6)::double))::bigint as wait, {WRONG} as wrong
             from log join listed using (product_id)
-            where status <> 'cancelled'
+            where status is distinct from 'cancelled'
               and {at} >= $start and {at} < $stop
             """,
             {"start": start, "stop": stop, "width": width},
         )
+        refuse_wrong(connection)
         fetched = connection.execute(
             """
             select code, bucket, sum(quantity)::double as units, count(*)::double as orders,

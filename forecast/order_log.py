@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pyarrow as pa
 
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
 NEEDED = ("product_id", "ordered_at", "quantity", "status")
 STAMPS = ("ordered_at", "delivered_at")
+STATUS = ("delivered", "failed", "cancelled", "refunded", "pending")
+_AMOUNT = "try_cast(quantity as double)"
+WRONG = f"""case when status is null or (status::varchar not in {STATUS}
+    and lower(trim(status::varchar)) in {(*STATUS, "canceled")})
+    then 'status ' || coalesce(status::varchar, 'none')
+    when {_AMOUNT} is null or not ({_AMOUNT} between 1 and 1e15) or {_AMOUNT} % 1 <> 0
+    then 'quantity ' || coalesce(quantity::varchar, 'none') end"""  # in SQL, null = nothing is
 
 
 def readable(orders: Any) -> Any:
@@ -32,6 +42,19 @@ def readable(orders: Any) -> Any:
                 f"pd.to_datetime(orders.{name}).dt.tz_localize(tz)"
             )
     return pa.Table.from_pandas(orders, preserve_index=False)
+
+
+def refuse_wrong(log: DuckDBPyConnection) -> None:
+    """Raise ValueError where the table `placed` has a row whose `WRONG` tells of something.
+
+    Words of the user's own are demand; `CANCELLED` isn't meant to be.
+    """
+    told = "select wrong, count(*) from placed where wrong is not null group by all order by all"
+    for what, rows in log.execute(told).fetchall():
+        words = f"{', '.join(STATUS)} or a word of yours, which counts as demand"
+        needed = words if what.startswith("status") else "1, 2, 3 …"
+        raise ValueError(f"{rows:,} orders have the {what}; it must be {needed}")
+    log.execute("alter table placed drop column wrong")
 
 
 def aware(as_of: Any, tz: str) -> pd.Timestamp:

@@ -7,7 +7,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from forecast.scores import MEASURES, Measure
+from forecast.scores import GROUPS, MEASURES, Measure
 
 INK, MUTED, FAINT, ACCENT = "#1f2933", "#9aa5b1", "#d3dae0", "#0b7285"
 _OTHERS = ("#e8590c", "#5f3dc4", "#2b8a3e", "#c2255c", "#1971c2", "#e67700", "#495057")
@@ -199,6 +199,8 @@ def _told_window(start: object, end: object) -> str:
 
 
 def _rivals(group: str) -> dict[str, Measure]:
+    if group not in GROUPS:
+        raise ValueError(f"no group of measures is called {group!r}; there are {', '.join(GROUPS)}")
     return {name: m for name, m in MEASURES.items() if m.group == group and m.rival}
 
 

@@ -158,6 +158,8 @@ def test_figures_show_every_number_of_the_frames(scores):
         shown = [list(bar.x) for bar in bars_figure(board, group).data]
         mine = [name for name, m in MEASURES.items() if m.group == group and m.rival]
         assert shown == [board[name].tolist() for name in mine]
+    with pytest.raises(ValueError, match="'Peaks'; there are accuracy, calibration, peaks"):
+        bars_figure(board, "Peaks")
     pairs = dependence_figure(board).data
     assert list(pairs[1].y) == board["sum24_crps_independent"].tolist()
     lines = [line for line in reliability_figure(scores.reliability).data if line.name]

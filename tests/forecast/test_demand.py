@@ -137,6 +137,31 @@ def test_a_log_that_lacks_a_column_is_refused():
             panel_of_orders(less, ["A"], freq="1h", tz="UTC", as_of="2026-01-05")
 
 
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        (
+            {"status": "CANCELLED"},
+            "1 orders have the status CANCELLED; it must be delivered, failed",
+        ),
+        ({"status": None}, "1 orders have the status none"),
+        ({"quantity": -5}, r"1 orders have the quantity -5.*; it must be 1, 2, 3"),
+        ({"quantity": 1.5}, "1 orders have the quantity 1.5"),
+        ({"quantity": None}, "1 orders have the quantity none"),
+    ],
+)
+def test_orders_whose_meaning_would_be_guessed_are_refused(wrong, told):
+    stamps = pd.date_range("2026-03-01", periods=9, freq="h", tz="UTC")
+    log = pd.DataFrame({"product_id": "a", "ordered_at": stamps, "quantity": 2.0})
+    log["status"] = ["delivered", "paid"] * 4 + ["refunded"]
+    asked = {"freq": "1h", "tz": "UTC", "as_of": "2026-03-02"}
+    assert panel_of_orders(log, ["a"], **asked).y.sum() == 18
+    for name, value in wrong.items():
+        log[name] = log[name].where(log.index != 4, value)
+    with pytest.raises(ValueError, match=told):
+        panel_of_orders(log, ["a"], **asked)
+
+
 def test_a_missing_bucket_of_a_series_is_unobserved():
     frame = pd.DataFrame({"unique_id": ["a", "a", "b"], "ds": [1, 3, 3], "y": [1.0, 2.0, -5.0]})
     panel = panel_of_series(frame, freq="1")
