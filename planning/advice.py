@@ -8,12 +8,14 @@ import numpy as np
 import pandas as pd
 
 from planning.expectation import Expectation
+from planning.optimise import SPENT
 from planning.problem import Array, Market
 from planning.simulate import Outcome
 
 NOTICEABLE = 0.5, 0.001  # seconds an order, and share on time: what is below both is nothing
 WORTH_TELLING = 0.01  # of the late orders
 NAMED = 3  # suppliers of whom other terms are named
+MOST_MORE = 0.5  # of the working capital: how far the frontier goes beyond it
 MOST_DIGITS = 6  # of a share in percent
 CHANGES = {  # what is changed -> in words
     "capital": "{amount:,.0f} more working capital",
@@ -103,16 +105,36 @@ def capital_advice(
         )
     needed = capital_for(frontier, target_share, most_spend)
     if np.isnan(needed):
-        best = frontier.iloc[-1]
-        return (
-            f"More working capital alone doesn't reach {100 * target_share:g}% on time: with "
-            f"{best['capital']:,.0f} committed it is "
-            f"{on_time(best['on_time_share'], target_share, digits=1)}."
-        )
+        return _out_of_reach(frontier, capital, target_share, most_spend)
     return (
         f"{100 * target_share:g}% on time would take about {max(needed - capital, 0.0):,.0f} more "
         f"working capital, {max(needed, capital):,.0f} in all."
     )
+
+
+def _out_of_reach(
+    frontier: pd.DataFrame, capital: float, target_share: float, most_spend: float
+) -> str:
+    """What to say where no point of the frontier reaches the target share at no more spend."""
+    wanted = f"{100 * target_share:g}% on time"
+    reached = frontier[frontier["on_time_share"] >= target_share]
+    if len(reached):
+        first = reached.iloc[0]
+        return (
+            f"{wanted} would take {first['capital']:,.0f} of working capital and "
+            f"{first['spend'] - most_spend:,.2f} more spend than buying on demand."
+        )
+    best = frontier.iloc[-1]
+    how_far = (
+        f"with {best['capital']:,.0f} committed it is "
+        f"{on_time(best['on_time_share'], target_share, digits=1)}"
+    )
+    if best["capital"] >= (1 - SPENT) * (1 + MOST_MORE) * capital:
+        return (
+            f"Half as much working capital again doesn't reach {wanted} yet: {how_far}, and more "
+            "was not tried."
+        )
+    return f"More working capital alone doesn't reach {wanted}: {how_far}."
 
 
 def late_by(market: Market, outcomes: Sequence[Outcome], target_minutes: float) -> Array:

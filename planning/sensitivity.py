@@ -14,7 +14,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from planning.advice import capital_advice, effect, jam_advice, late_by
+from planning.advice import MOST_MORE, capital_advice, effect, jam_advice, late_by
 from planning.allocation import Allocation, Step
 from planning.expectation import Aims, Expectation, expect
 from planning.grow import Progress, grow_on
@@ -26,7 +26,6 @@ from planning.simulate import Outcome, Simulator, first_of
 
 SENSED_ORDERS = 1_000_000  # that the futures used here should not exceed together
 GROWN_ORDERS = 300_000  # and those for which more money is spent; all judge what comes out
-MOST_MORE = 0.5  # of the working capital: how far the frontier goes beyond it
 MOST_IDLE = 0.5  # of the working capital: where more is left, more of it isn't tried
 REGROWN = 1 / 8  # of the money that is spent anew when a lead time is shorter
 LEAD_TIMES, CHANNELS = 3, 12  # suppliers whose terms are changed, the most promising ones

@@ -107,3 +107,21 @@ def test_more_capital_that_nearly_reaches_the_target_is_not_said_to_reach_it():
     )
     assert told.startswith("More working capital alone doesn't reach 95% on time")
     assert told.endswith("it is 94.999%.")
+
+
+@pytest.mark.parametrize(
+    ("capital", "share", "spend", "told"),
+    [
+        (12.0, 0.7, 1.0, "More working capital alone doesn't reach 95% on time: with 12 committed"),
+        (14.9, 0.7, 1.0, "Half as much working capital again doesn't reach 95% on time yet: with "),
+        (12.0, 0.97, 3.5, "95% on time would take 12 of working capital and 2.50 more spend than"),
+    ],
+)
+def test_no_more_is_said_of_capital_than_was_tried(capital, share, spend, told):
+    frontier = pd.DataFrame(
+        {"capital": [0.0, capital], "on_time_share": [0.5, share], "spend": [1.0, spend]}
+    )
+    words = capital_advice(
+        frontier, capital=10.0, target_share=0.95, most_spend=1.0, left=0.0, least_line=1.0
+    )
+    assert words.startswith(told)
