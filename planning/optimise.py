@@ -170,7 +170,13 @@ def cheapest_step(allocation: Allocation, futures: Sequence[Future]) -> float:
     return float(money.min(initial=np.inf))
 
 
-def _status(predicted: Expectation, allocation: Allocation, judge: Simulator, aims: Aims) -> str:
+def _status(case: Case, found: Candidate, dearest: float, most: float) -> str:
+    """Whether the target is met, and if not, what stands in the way.
+
+    `dearest` price of a minute was tried; plans of `most` cost no more than buying on demand.
+    """
+    aims, judge = case.aims, case.judge
+    predicted, allocation = found.predicted, found.allocation
     met = int((predicted.on_time >= aims.target_share).sum())
     chance = f"in {met} of {len(predicted.on_time)} sampled futures"
     if predicted.on_time_share >= aims.target_share:
@@ -180,6 +186,11 @@ def _status(predicted: Expectation, allocation: Allocation, judge: Simulator, ai
         return f"target missed, met {chance}: working capital is too small for any line"
     if left <= SPENT * allocation.limits.working_capital or left < step < np.inf:
         return f"target missed, met {chance}: working capital is used up"
+    if predicted.cost > most:
+        worth = f"at delay_cost_per_minute = {aims.delay_cost:g} no more is worth its money"
+        return f"target missed, met {chance}: {worth}"
+    if found.minute_price < dearest:  # the plans of dearer minutes were turned down
+        return f"target missed, met {chance}: more would cost more than buying on demand"
     return f"target missed, met {chance}: the offers' terms leave no better use of money"
 
 
@@ -236,13 +247,14 @@ def solve(
         progress=progress,
     )
     most = max(before.cost, reactive.cost) * (1 + ROUNDING)
-    allocation, minute_price, predicted = _chosen(case, before, most)
+    found = _chosen(case, before, most)
+    allocation, minute_price, predicted = found
     plan = allocation.plan()
     return Solution(
         plan=plan,
         starts=allocation.starts,
         reasons=reasons(judge, plan, allocation.starts),
-        status=_status(predicted, allocation, judge, aims),
+        status=_status(case, found, _minute_prices(before, futures, aims)[0], most),
         objective=case.objective(predicted),
         bound=cost_bound(market, futures, limits, aims.delay_cost),
         predicted=predicted,

@@ -521,6 +521,7 @@ def test_nothing_is_bought_that_makes_it_dearer_than_its_minutes_are_worth():
     found = dearer(0.001)
     assert found.reactive.mean_minutes > 100
     assert found.predicted.spend <= found.reactive.spend
+    assert found.status.endswith("more would cost more than buying on demand")
 
 
 def test_more_is_spent_than_on_demand_where_the_minutes_are_worth_it():
@@ -533,6 +534,8 @@ def test_more_is_spent_than_on_demand_where_the_minutes_are_worth_it():
     assert spending_more(dearer(0.001), 0.001) == []
     waited = found.reactive.delay() - found.predicted.delay()
     assert 0.05 * waited > 2 * (found.predicted.spend - found.reactive.spend)
+    capped = dearer(0.05, max_units_per_hour=np.array([8.0])).status
+    assert capped.endswith("at delay_cost_per_minute = 0.05 no more is worth its money")
 
 
 def reserved(delay_cost):
