@@ -101,9 +101,7 @@ def reasons(simulator: Simulator, plan: Plan, starts: Array) -> list[str]:
     text = pd.DataFrame(
         {
             "jam": jammed,
-            "hours": labels.strftime("%a %H:%M").to_numpy()[begin]
-            + "–"
-            + labels.strftime("%H:%M").to_numpy()[end],
+            "hours": _clock(labels, "%a %H:%M")[begin] + "–" + _clock(labels, "%H:%M")[end],
             "supplier": np.where(outlet[product] < 0, "", market.supplier_ids[supplier]),
             "orders": (orders[product] * inside).sum(axis=1),
             "saving": 1 - plan.unit_cost / spot_price,
@@ -114,9 +112,16 @@ def reasons(simulator: Simulator, plan: Plan, starts: Array) -> list[str]:
     return [one or other for one, other in zip(rescues, relieves, strict=True)]
 
 
+def _clock(labels: pd.DatetimeIndex, form: str) -> Array:
+    """[T] local times as text, with their offset where the clocks show them twice."""
+    twice = labels.tz_localize(None).duplicated(keep=False)
+    offset = [f" {at.isoformat()[-6:]}" for at in labels]
+    return labels.strftime(form).to_numpy(dtype=object) + np.where(twice, offset, "")
+
+
 def _rescues(orders: Array, missed: Array, labels: pd.DatetimeIndex) -> list[str]:
     """A reason [L] for lines whose orders [L, T] mostly are `missed` [L, T] otherwise; else ""."""
-    hour = labels.strftime("%a %H:%M").to_numpy()
+    hour = _clock(labels, "%a %H:%M")
     since = hour[(missed > 0).argmax(axis=1)]
     until = hour[missed.shape[1] - (missed > 0)[:, ::-1].argmax(axis=1)]
     alone = missed.sum(axis=1)

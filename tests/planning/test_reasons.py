@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from planning.reasons import IDLE, LIKELY, PEAK, _rescues, _sentence
+from planning.reasons import IDLE, LIKELY, PEAK, _clock, _rescues, _sentence
 
 
 @pytest.mark.parametrize(
@@ -42,3 +42,9 @@ def test_a_line_that_alone_serves_most_of_its_orders_says_so():
         "serves 4.0 orders expected Tue 00:00 to Tue 02:00 that nobody may serve on spot then"
     )
     assert mixed == ""
+
+
+def test_an_hour_that_comes_twice_is_told_with_its_offset():
+    hours = pd.date_range("2026-10-25 01:00", periods=4, freq="1h", tz="Europe/Berlin")
+    told = ["Sun 01:00", "Sun 02:00 +02:00", "Sun 02:00 +01:00", "Sun 03:00"]
+    assert list(_clock(hours, "%a %H:%M")) == told
