@@ -300,7 +300,8 @@ def _shut(silent: Array, run: pd.Series, clock: Clock, holiday: Array | None) ->
     date = clock.date[: len(silent)]
     idle = np.bincount(date, weights=~silent, minlength=len(holiday)) == 0
     whole = holiday & idle
-    near = np.convolve(whole, np.ones(2 * _BRIDGE_DAYS + 1), mode="same") > 0
+    reach = np.convolve(whole, np.ones(2 * _BRIDGE_DAYS + 1))  # "same" is no shorter than the ones
+    near = reach[_BRIDGE_DAYS : _BRIDGE_DAYS + len(whole)] > 0
     around = pd.Series((near | ~idle)[date]).groupby(run).transform("all")
     touched = pd.Series(whole[date] & silent).groupby(run).transform("any")
     brief = run.groupby(run).transform("size") <= _CLOSED_DAYS * clock.day

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -55,6 +57,15 @@ def test_only_a_silence_that_keeps_near_its_holiday_is_a_closed_shop():
     p.y[:, weeks_before] = 0
     p.orders[:, weeks_before] = 0
     assert np.isnan(observed(p, country="GB").y[:, shut]).any()
+
+
+@pytest.mark.parametrize("days", [2, 3, 5, 8, 9, 16])
+def test_a_log_of_a_few_days_may_hold_a_holiday(days):
+    y = np.full((2, 24 * days), 5.0)
+    y[:, :24] = 0  # closed on New Year's Day
+    ds = pd.date_range("2026-01-01", periods=24 * days, freq="h", tz="Europe/London")
+    short = replace(panel(y), ds=ds.as_unit("us"))
+    assert not np.isnan(observed(short, country="GB").y).any()
 
 
 def test_an_outage_is_unobserved_and_not_zero_where_it_was():
