@@ -126,20 +126,23 @@ class Case:
 
 
 def _chosen(case: Case, before: Expectation, most: float) -> Candidate:
-    """The plan of the dearest minute that costs `most`; one that costs more where that pays."""
-    dear, delay_cost = None, case.aims.delay_cost
+    """The plan of the dearest minute that costs `most`; one that costs more where that pays.
+
+    Of those that pay the plan of the cheapest minute, from the delay cost up: the minutes of bad
+    futures are damped, so that a dearer one may be what they are worth.
+    """
+    lavish: list[Candidate] = []
     for minute_price in _minute_prices(before, case.futures, case.aims):
         found = case.grown(minute_price)
         if found.predicted.cost <= most:
             break
-        if minute_price == delay_cost > 0:
-            dear = found
+        if minute_price >= case.aims.delay_cost > 0:
+            lavish.append(found)
     else:  # nothing that relieves the jam is worth its money: in all, or of a few products
         found = case.fewer(found, most)
-    if dear is None:
-        return found
-    saved = case.objective(found.predicted) - case.objective(dear.predicted)
-    return dear if saved > WORTH * case.objective(before) else found
+    enough = case.objective(found.predicted) - WORTH * case.objective(before)
+    pay = (one for one in reversed(lavish) if case.objective(one.predicted) < enough)
+    return next(pay, found)
 
 
 def _minute_prices(before: Expectation, futures: Sequence[Future], aims: Aims) -> list[float]:

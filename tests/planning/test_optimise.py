@@ -1,6 +1,7 @@
 """Laws of the planner and of the policies that it is held against."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from planning import optimise
 from planning.allocation import Allocation
 from planning.bound import cost_bound
 from planning.evaluate import picked
@@ -536,6 +538,33 @@ def test_more_is_spent_than_on_demand_where_the_minutes_are_worth_it():
     assert 0.05 * waited > 2 * (found.predicted.spend - found.reactive.spend)
     capped = dearer(0.05, max_units_per_hour=np.array([8.0])).status
     assert capped.endswith("at delay_cost_per_minute = 0.05 no more is worth its money")
+
+
+@pytest.mark.parametrize(
+    ("objectives", "kept"),  # of plans grown at 2, 0.6, 0.2, 0.06, 0.05; of nothing bought: 100
+    [
+        ((99.0, 95.0, 94.0, 98.5, 98.0), 0.05),
+        ((90.0, 95.0, 94.0, 98.5, 99.5), 0.06),
+        ((90.0, 95.0, 99.5, 99.5, 99.5), 0.6),
+        ((99.5, 99.5, 99.5, 99.5, 99.5), 0.0),
+    ],
+)
+def test_more_is_spent_at_the_least_price_of_a_minute_that_pays(objectives, kept):
+    worth = dict(zip((2.0, 0.6, 0.2, 0.06, 0.05), objectives, strict=True))
+
+    def grown(price):
+        return SimpleNamespace(minute_price=price, predicted=SimpleNamespace(cost=201.0, at=price))
+
+    before = SimpleNamespace(spend=200.0, cost=200.0, on_time_share=0.5, at=0.0)
+    nothing = SimpleNamespace(minute_price=0.0, predicted=before)
+    case = SimpleNamespace(
+        aims=AIMS,
+        futures=[SimpleNamespace(orders=range(10))],
+        grown=grown,
+        fewer=lambda *_: nothing,
+        objective=lambda one: worth.get(round(one.at, 9), 100.0),
+    )
+    assert optimise._chosen(case, before, 200.0).minute_price == pytest.approx(kept)
 
 
 def reserved(delay_cost):
