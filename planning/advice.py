@@ -11,6 +11,7 @@ from planning.expectation import Expectation
 from planning.optimise import SPENT
 from planning.problem import Array, Market
 from planning.simulate import Outcome
+from planning.spot import UNSERVED
 
 NOTICEABLE = 0.5, 0.001  # seconds an order, and share on time: what is below both is nothing
 WORTH_TELLING = 0.01  # of the late orders
@@ -138,18 +139,19 @@ def _out_of_reach(
 
 
 def late_by(market: Market, outcomes: Sequence[Outcome], target_minutes: float) -> Array:
-    """[S + 1] shares of late orders that are late by each supplier's queue; last: by none's.
+    """[S + 2] shares of late orders: late by each supplier's queue, without one, and never served.
 
     An order is late by a queue if it would be on time without its wait.
     """
     suppliers = len(market.supplier_ids)
-    count = np.zeros(suppliers + 1)
+    count = np.zeros(suppliers + 2)
     for outcome in outcomes:
         late = ~(outcome.minutes <= target_minutes)
         jammed = late & (outcome.source >= 0) & (outcome.minutes - outcome.wait <= target_minutes)
         supplier = market.offer_supplier[outcome.source[jammed]]
-        count[:-1] += np.bincount(supplier, minlength=suppliers)
-        count[-1] += late.sum() - jammed.sum()
+        count[:-2] += np.bincount(supplier, minlength=suppliers)
+        missed = (outcome.source == UNSERVED).sum()
+        count[-2:] += late.sum() - jammed.sum() - missed, missed
     shares: Array = count / max(float(count.sum()), 1.0)
     return shares
 
@@ -160,11 +162,11 @@ def jam_advice(late: Array, supplier_ids: Array, prices: pd.DataFrame) -> list[s
     Parameters
     ----------
     late
-        [S + 1] as of `late_by`.
+        [S + 2] as of `late_by`.
     prices
         Shadow prices with their words, the most minutes saved first.
     """
-    share = dict(zip(supplier_ids, late[:-1], strict=True))
+    share = dict(zip(supplier_ids, late[:-2], strict=True))
     seconds = 60 * prices["minutes_saved"].to_numpy()
     helpful = prices[
         prices["what"].isin(["channel", "lead_time"])
@@ -178,9 +180,15 @@ def jam_advice(late: Array, supplier_ids: Array, prices: pd.DataFrame) -> list[s
         else str(row.words)
         for row in helpful.itertuples()
     ]
-    if late[-1] >= WORTH_TELLING:
+    alone, missed = late[-2:]
+    if alone >= WORTH_TELLING:
         told.append(
-            f"{late[-1]:.0%} of late orders are late without a queue: their service alone takes "
-            "longer than the target, or nobody serves them; only ready units make them fast."
+            f"{alone:.0%} of late orders are late without a queue: their service alone takes "
+            "longer than the target; only ready units make them fast."
+        )
+    if missed >= WORTH_TELLING:
+        told.append(
+            f"{missed:.0%} of late orders are served by nobody: no unit is ready, and no supplier "
+            "that offers their product holds a licence then."
         )
     return told

@@ -8,9 +8,12 @@ import pandas as pd
 from forecast import Forecast
 from planning.decide import HOURLY, Decision, country_of
 from planning.optimise import ROUNDING, Solution
-from planning.problem import Market, instant
+from planning.problem import Array, Market, instant
 from planning.tables import Inputs
 from planning.workspace import Workspace
+
+LEAST_UNITS = 1.0  # expected in the horizon, of a product that is worth a note
+SHOWN = 5  # products that a note names
 
 
 def forecast_notes(workspace: Workspace, ahead: Forecast) -> list[str]:
@@ -33,10 +36,14 @@ def forecast_notes(workspace: Workspace, ahead: Forecast) -> list[str]:
 def notes_of(workspace: Workspace, inputs: Inputs, decision: Decision) -> list[str]:
     """What people should know of a run."""
     ahead = forecast_notes(workspace, decision.demand.forecast)
-    until = pd.Timestamp(decision.demand.forecast.ds[-1])
-    lapse = lapsing(decision.market, decision.demand.panel.future(1)[0], until)
+    demand = decision.demand
+    since, until = demand.panel.future(1)[0], pd.Timestamp(demand.forecast.ds[-1])
+    sellers = [
+        *unsold(decision.market, since, demand.forecast.mean.sum(axis=1)),
+        *lapsing(decision.market, since, until),
+    ]
     dearer = spending_more(decision.solution, workspace.delay_cost_per_minute)
-    return [*inputs.notes, *ahead, *lapse, *decision.committed.notes, *dearer]
+    return [*inputs.notes, *ahead, *sellers, *decision.committed.notes, *dearer]
 
 
 def spending_more(solution: Solution, delay_cost: float) -> list[str]:
@@ -53,10 +60,31 @@ def spending_more(solution: Solution, delay_cost: float) -> list[str]:
     ]
 
 
-def lapsing(sellers: Market, since: pd.Timestamp, until: pd.Timestamp) -> list[str]:
-    """A note on products that nobody may sell any more before the horizon is over."""
+def _sold_until(sellers: Market) -> Array:
+    """[N] instant from which no supplier may sell a product; -inf = none ever."""
     last = np.full(len(sellers.product_ids), -np.inf)
     np.maximum.at(last, sellers.offer_product, sellers.qualified_until[sellers.offer_supplier])
+    return last
+
+
+def unsold(sellers: Market, since: pd.Timestamp, units: Array) -> list[str]:
+    """A note on products that nobody may sell at all, of which `units` [N] are expected."""
+    nobody = (_sold_until(sellers) <= since.timestamp()) & (units >= LEAST_UNITS)
+    if not nobody.any():
+        return []
+    named, count = sellers.product_ids[nobody][:SHOWN], int(nobody.sum())
+    shown = ", ".join([*map(repr, named), *["…"] * (count > SHOWN)])
+    return [
+        f"nobody may sell {'1 product' if count == 1 else f'{count:,} products'} ({shown}), of "
+        f"which {units[nobody].sum():,.0f} units are expected: no supplier that holds a licence "
+        "offers them, so only stock on hand and lines on order serve their orders; see the tables "
+        "offers and suppliers"
+    ]
+
+
+def lapsing(sellers: Market, since: pd.Timestamp, until: pd.Timestamp) -> list[str]:
+    """A note on products that nobody may sell any more before the horizon is over."""
+    last = _sold_until(sellers)
     gone = (last > since.timestamp()) & (last <= until.timestamp())
     if not gone.any():
         return []

@@ -27,6 +27,15 @@ def test_products_that_nobody_may_sell_any_more_are_told():
     assert notes.lapsing(market, later, later + pd.Timedelta("1D")) == []
 
 
+def test_products_that_nobody_may_sell_at_all_are_told():
+    market = several(products=4, suppliers=2, offers=3, qualified_until=np.array([1e9, 2e9]))
+    market = replace(market, product_ids=np.array(["a", "b", "c", "d"], dtype=object))
+    since = pd.Timestamp(1e9, unit="s", tz="UTC")  # only b's supplier holds a licence
+    (note,) = notes.unsold(market, since, np.array([40.0, 9.0, 0.2, 2.0]))
+    assert note.startswith("nobody may sell 2 products ('a', 'd'), of which 42 units are expected")
+    assert notes.unsold(market, since, np.array([0.0, 9.0, 0.2, 0.0])) == []
+
+
 @pytest.mark.parametrize("late", ["0min", "20min", "59min 59.5s"])
 def test_sampled_orders_begin_at_as_of_and_fill_the_horizon(fresh, monkeypatch, late):
     monkeypatch.setattr(
