@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from planning.problem import SEGMENTS, Array, Market, Orders, Plan, clock_hours
-from planning.spot import FROM_READY, UNSERVED, SpotMarket, service_noise
+from planning.spot import FROM_READY, UNSERVED, SpotMarket, require_served, service_noise
 
 FILL_CONCENTRATION = 20.0  # Beta(20 f, 20 (1 - f))
 
@@ -211,6 +211,7 @@ def serve(
     target_minutes: float,
 ) -> Served:
     """Serve `orders` with `plan` in place; units that outlive `end` keep their value."""
+    require_served(market, orders)
     lots = Lots.of(market, plan, chances.arrived)
     run = SpotMarket(market).serve(
         at=orders.at,

@@ -11,7 +11,7 @@ import numpy as np
 from planning.pricing import THREADS, Unserved, waiting_behind
 from planning.problem import Array, Market, Orders, Plan
 from planning.replay import Lots, fill_share
-from planning.spot import UNSERVED, SpotMarket, last_sellers, service_noise
+from planning.spot import UNSERVED, SpotMarket, last_sellers, require_served, service_noise
 
 EXTREME = 2.0  # a future with more delay than this many times the median is damped to it
 WHOLE_ORDERS = 6_000_000  # of futures that a round of growth looks at all together
@@ -40,6 +40,8 @@ def futures_of(
     market: Market, streams: Sequence[Orders], weights: Array, rng: np.random.Generator
 ) -> list[Future]:
     """Add to each stream of orders the chances of service and supply; weights are per segment."""
+    for orders in streams:
+        require_served(market, orders)
     return [
         Future(
             orders=orders,

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
-from planning.problem import Array, Market, group_starts
+from planning.problem import Array, Market, Orders, group_starts
 
 READY_SECONDS = 5.0  # an order served from ready units is delivered after this
 SERVICE_CV = 0.5  # coefficient of variation of a spot order's service time
@@ -23,6 +23,24 @@ SERVICE_SIGMA = float(np.sqrt(np.log1p(SERVICE_CV**2)))  # lognormal shape with 
 def service_noise(rng: np.random.Generator, size: int) -> Array:
     """[size] lognormal factors of mean 1 and coefficient of variation 0.5."""
     return np.exp(rng.normal(-(SERVICE_SIGMA**2) / 2, SERVICE_SIGMA, size))
+
+
+def require_served(market: Market, orders: Orders) -> None:
+    """Refuse orders that are of other products, or out of time: compiled code asks no questions.
+
+    Raises
+    ------
+    ValueError
+        Where a product row isn't one of the market's, or an order came before the one ahead of it.
+    """
+    products = len(market.product_ids)
+    if len(orders) and not 0 <= orders.product.min() <= orders.product.max() < products:
+        raise ValueError(
+            f"orders name product rows {orders.product.min()} to {orders.product.max()}, the "
+            f"market has {products} products: make them with planning.problem.orders for it"
+        )
+    if (np.diff(orders.at) < 0).any() or np.isnan(orders.at).any():
+        raise ValueError("orders are not in order of arrival: sort them by `at`, NaN left out")
 
 
 def last_sellers(market: Market) -> Array:

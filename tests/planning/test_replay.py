@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from planning.problem import DAY, HOUR, SEGMENTS, Market, Orders, Plan
 from planning.replay import draw_arrivals, replay
+from planning.simulate import futures_of
 from planning.spot import FROM_READY, UNSERVED, SpotMarket, service_noise
 from tests.planning.strategies import (
     AS_OF,
@@ -277,3 +278,20 @@ def test_what_is_left_of_stock_is_told_row_by_row():
     )
     result = served(market, some_orders([10, 70], quantity=[1, 4]), Plan.empty())
     assert result.stock_left.tolist() == [5, 0]
+
+
+@pytest.mark.parametrize(
+    ("orders", "told"),
+    [
+        (some_orders([1, 2], product=[0, 1]), "market has 1 products"),
+        (some_orders([1, 2], product=[-1, 0]), "market has 1 products"),
+        (some_orders([2, 1]), "not in order of arrival"),
+        (some_orders([1, np.nan]), "not in order of arrival"),
+    ],
+)
+def test_orders_that_compiled_code_would_serve_wrongly_are_refused(orders, told):
+    market, rng = a_market(), np.random.default_rng(0)
+    with pytest.raises(ValueError, match=told):
+        futures_of(market, [orders], np.ones(len(SEGMENTS)), rng)
+    with pytest.raises(ValueError, match=told):
+        replay(market, orders, Plan.empty(), as_of=AS_OF, horizon=DAY, target_minutes=5, rng=rng)
