@@ -33,12 +33,14 @@ class Aims:
     worst_share: float = 1.0  # of the futures, those with most waiting, whose waiting counts
 
     def __post_init__(self) -> None:
-        """Refuse a share that is none, and segments that nobody has."""
+        """Refuse a share that is none, segments that nobody has, and costs below 0."""
         unknown = set(self.segment_weight) - set(SEGMENTS)
         if unknown:
             raise ValueError(f"segment_weight names {sorted(unknown)}; there are {SEGMENTS}")
         if not (0 <= self.target_share <= 1 and 0 < self.worst_share <= 1):
             raise ValueError("target_share and worst_share are shares, from 0 to 1")
+        if not min(self.delay_cost, self.capital_cost, *self.segment_weight.values()) >= 0:
+            raise ValueError("delay_cost, capital_cost and segment_weight are 0 or more")
 
     def weights(self) -> Array:
         """[segments] multiplier of the delay cost."""

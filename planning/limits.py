@@ -33,3 +33,15 @@ class Limits:
     working_capital: float  # money
     committed: Plan = field(default_factory=Plan.empty)  # lines ordered earlier: they count too
     closed: Closed = field(default_factory=Closed.nowhere)  # asked for in vain: not again
+
+    def __post_init__(self) -> None:
+        """Refuse what is no time or no money, such as an as_of that is a Timestamp."""
+        told = {name: getattr(self, name) for name in ("as_of", "horizon", "working_capital")}
+        for name, value in told.items():
+            if not isinstance(value, (int, float, np.number)) or not np.isfinite(value):
+                raise ValueError(
+                    f"{name} is {value!r}; it must be a finite number: as_of in seconds since 1970 "
+                    "(Timestamp.timestamp()), horizon in seconds, working_capital in money"
+                )
+        if self.horizon < 0 or self.working_capital < 0:
+            raise ValueError("horizon and working_capital are 0 or more")

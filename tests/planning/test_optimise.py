@@ -512,6 +512,23 @@ def test_codes_are_collected_before_a_peak_that_a_cap_fills():
     assert plan.available_from.min() < AS_OF + 10 * HOUR
 
 
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"as_of": pd.Timestamp("2026-03-30", tz="UTC")}, "as_of is Timestamp"),
+        ({"horizon": pd.Timedelta("6h")}, "horizon is Timedelta"),
+        ({"working_capital": np.nan}, "working_capital is nan"),
+        ({"working_capital": -5.0}, "working_capital are 0 or more"),
+        ({"delay_cost": -1.0}, "delay_cost, capital_cost and segment_weight are 0 or more"),
+        ({"segment_weight": {"enterprise": -2.0}}, "segment_weight are 0 or more"),
+    ],
+)
+def test_limits_and_aims_that_mean_nothing_are_refused(changes, told):
+    aims = set(changes) <= {"delay_cost", "segment_weight"}
+    with pytest.raises(ValueError, match=told):
+        replace(AIMS if aims else limits(), **changes)
+
+
 def dearer(delay_cost, **terms):
     """Planned where units cost a ninth more ahead than on spot, in a jam of two hours a head."""
     market = a_market(channels=np.array([3]), spot_unit_cost=np.array([9.0]), **terms)
