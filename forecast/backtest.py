@@ -91,7 +91,7 @@ def score_members(
     `seconds` is the time of one forecast, its training and calibration in it. What the other
     arguments are, see `forecast`.
     """
-    names = list(pick(members))
+    names = list(pick(members, panel))
     runs = {**{name: [name] for name in names}, BLEND: names}
     products, events = checked_products(products, panel), checked_events(events)
     truth = observed(panel, products=products, events=events, country=country, raised=False)

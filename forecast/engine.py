@@ -9,7 +9,7 @@ from typing import TypedDict, Unpack
 import numpy as np
 import pandas as pd
 
-from forecast.blend import learn, segments
+from forecast.blend import FEW, learn, segments
 from forecast.borrow import widened
 from forecast.closed import closed, emptied
 from forecast.demand import Array, Panel
@@ -30,6 +30,7 @@ DEFAULT_MEMBERS = (
     "lightgbm_daily",
     "network",
 )
+FEW_MEMBERS = (*DEFAULT_MEMBERS, "mstl")  # of few series that are no order log: there is time
 
 
 class Known(TypedDict, total=False):
@@ -83,7 +84,8 @@ def forecast(
     season
         Buckets in the short season; None = a day, or found in an index of whole numbers.
     members
-        Names in `forecast.models.MODELS` to blend; None = those that suit thousands of series.
+        Names in `forecast.models.MODELS` to blend; None = those that suit thousands of
+        series, and `mstl` for fewer than five that are no order log.
     progress
         Called with the stage that begins and the share of the work done.
     trained
@@ -154,7 +156,7 @@ def begin(panel: Panel, horizon: int, **known: Unpack[Known]) -> Work:
     check_panel(panel)
     check_country(known.get("country"))
     check_horizon(horizon)
-    tell, models = known.get("progress") or _silent, pick(known.get("members"))
+    tell, models = known.get("progress") or _silent, pick(known.get("members"), panel)
     country, season = known.get("country"), known.get("season")
     tell("features", 0.0)
     ready = prepare(
@@ -230,10 +232,11 @@ def _silent(_stage: str, _share: float) -> None:
     return
 
 
-def pick(members: Sequence[str] | None) -> dict[str, Model]:
-    """Members by name, made."""
+def pick(members: Sequence[str] | None, panel: Panel) -> dict[str, Model]:
+    """Members by name, made; those that suit the panel where none is named."""
+    few = panel.orders is None and len(panel.ids) < FEW
     asked = [members] if isinstance(members, str) else members
-    names = list(dict.fromkeys(asked)) if asked else list(DEFAULT_MEMBERS)
+    names = list(dict.fromkeys(asked or (FEW_MEMBERS if few else DEFAULT_MEMBERS)))
     unknown = [name for name in names if name not in MODELS]
     if unknown:
         raise ValueError(f"no member is called {unknown}; there are {sorted(MODELS)}")

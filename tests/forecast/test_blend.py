@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.special import ndtri
 
 from forecast import LEVELS, Panel
-from forecast.blend import Blend, _beside, believed, holdout, learn, segments, weigh
+from forecast.blend import FEW, Blend, _beside, believed, holdout, learn, segments, weigh
 from forecast.calibrate import neutral
 from forecast.engine import pick
 from forecast.models import MODELS, Prediction
@@ -74,8 +74,8 @@ def test_without_learners_everyone_is_believed_alike_and_the_past_decides():
     y = 50.0 + 40 * ((np.arange(len(ds)) // 24 % 5)[None] == 0)  # the ridge member finds five days
     y = np.random.default_rng(0).poisson(y).astype(np.float32)
     series = Panel(ids=np.array(["a"], dtype=object), ds=ds, y=y)
-    weights = learn(prepare(series, 24).task, pick(names)).weights[-1]
-    assert weights[:, 1].min() > 0.45  # 1/3 before; ten held-out days against thirty
+    weights = learn(prepare(series, 24).task, pick(names, series)).weights[-1]
+    assert weights[:, 1].min() > 0.45  # 1/3 before; thirty held-out days against as many
 
 
 class Off:
@@ -100,9 +100,32 @@ def test_what_few_series_held_out_outweighs_the_belief_in_learners():
     assert many[:, 0].max() < few[:, 0].min()
 
 
+@pytest.mark.parametrize(
+    ("days", "horizon", "count", "first"),
+    [
+        (365, 48, 30, 365 - 2 - 29),  # day by day
+        (365, 24 * 7, 30, 365 - 7 - 58),  # every second day: neighbours tell much the same
+        (84, 48, 27, 56),  # none but the last ten in the first two thirds
+        (30, 48, 8, 21),  # nor any in the first three weeks
+    ],
+)
+def test_few_series_hold_out_many_days(days, horizon, count, first):
+    origins = holdout(prepare(market.panel(n=1, days=days), horizon).task).origins
+    assert (len(origins), origins[0] / 24) == (count, first)
+
+
+def test_few_series_have_time_for_a_slow_member():
+    counts = market.panel(n=2, days=30)
+    series = replace(counts, orders=None)
+    assert "mstl" in pick(None, series)
+    assert "mstl" not in pick(None, counts)
+    assert "mstl" not in pick(None, replace(market.panel(n=FEW, days=30), orders=None))
+
+
 def test_weights_are_convex_in_every_segment_and_part():
-    task = prepare(market.panel(n=6, days=50), 48).task
-    found = learn(task, pick(["seasonal_naive", "seasonal", "ridge"]))
+    panel = market.panel(n=6, days=50)
+    task = prepare(panel, 48).task
+    found = learn(task, pick(["seasonal_naive", "seasonal", "ridge"], panel))
     assert found.weights.shape == (4, 2, 3)
     np.testing.assert_allclose(found.weights.sum(axis=2), 1.0)
     assert (found.weights >= 0).all()
