@@ -135,8 +135,8 @@ def panel_of_orders(
         ordered_at (timestamp, aware or UTC), quantity and status. Cancelled orders and unlisted
         products don't count.
         account_id, segment and delivered_at, where there are any, tell fake orders and jams.
-        Refused: an empty status, one of the five (`cancelled` …) in other letters, a quantity that
-        is no whole number from 1 on.
+        Refused: an empty status or instant, one of the five words (`cancelled` …) in other letters,
+        a quantity that is no whole number from 1 on.
     product_ids
         One row each, in this order, with or without an order.
     freq
@@ -347,7 +347,7 @@ def _aggregate(
                    round(1e6 * ln(greatest({took}, 1e6)::double))::bigint as wait, {WRONG} as wrong
             from log join listed using (product_id)
             where status is distinct from 'cancelled'
-              and {at} >= $start and {at} < $stop
+              and coalesce({at} >= $start and {at} < $stop, true)
             """,
             {"start": start, "stop": stop, "width": width},
         )

@@ -13,10 +13,16 @@ if TYPE_CHECKING:
 NEEDED = ("product_id", "ordered_at", "quantity", "status")
 STAMPS = ("ordered_at", "delivered_at")
 STATUS = ("delivered", "failed", "cancelled", "refunded", "pending")
+_MEANT = {
+    "status": f"{', '.join(STATUS)} or a word of yours, which counts as demand",
+    "ordered_at": "an instant",
+    "quantity": "1, 2, 3 …",
+}
 _AMOUNT = "try_cast(quantity as double)"
 WRONG = f"""case when status is null or (status::varchar not in {STATUS}
     and lower(trim(status::varchar)) in {(*STATUS, "canceled")})
     then 'status ' || coalesce(status::varchar, 'none')
+    when ordered_at is null then 'ordered_at none'
     when {_AMOUNT} is null or not ({_AMOUNT} between 1 and 1e15) or {_AMOUNT} % 1 <> 0
     then 'quantity ' || coalesce(quantity::varchar, 'none') end"""  # in SQL, null = nothing is
 
@@ -51,9 +57,8 @@ def refuse_wrong(log: DuckDBPyConnection) -> None:
     """
     told = "select wrong, count(*) from placed where wrong is not null group by all order by all"
     for what, rows in log.execute(told).fetchall():
-        words = f"{', '.join(STATUS)} or a word of yours, which counts as demand"
-        needed = words if what.startswith("status") else "1, 2, 3 …"
-        raise ValueError(f"{rows:,} orders have the {what}; it must be {needed}")
+        name = what.split()[0]
+        raise ValueError(f"{rows:,} orders have the {what}; it must be {_MEANT[name]}")
     log.execute("alter table placed drop column wrong")
 
 

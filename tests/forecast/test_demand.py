@@ -148,6 +148,7 @@ def test_a_log_that_lacks_a_column_is_refused():
         ({"quantity": -5}, r"1 orders have the quantity -5.*; it must be 1, 2, 3"),
         ({"quantity": 1.5}, "1 orders have the quantity 1.5"),
         ({"quantity": None}, "1 orders have the quantity none"),
+        ({"ordered_at": pd.NaT}, "1 orders have the ordered_at none; it must be an instant"),
     ],
 )
 def test_orders_whose_meaning_would_be_guessed_are_refused(wrong, told):
