@@ -11,7 +11,7 @@ from forecast.demand import Array
 
 THRESHOLD = 20.0  # of the likelihood ratio, with the noise's long-run variance
 LEAST_CHANGE = np.log(1.3)  # smaller ones any average with a fading memory follows
-LASTING = 7  # whole days that the new level must have held
+LASTING = 4  # whole days that the new level must have held
 _BEFORE = 14  # whole days that the old level must have held
 _ROUNDS = 3  # the latest shift is looked for behind earlier ones
 _RECENT = 60  # days searched alone, should the whole past show no shift

@@ -155,12 +155,12 @@ def gap(rng, log: Log, *, hours=20) -> Log:
 
 
 def shifting(rng, days=56):
-    """For `clean_log(level=…)`: every second product's level changes, 10 to 25 days ago."""
+    """For `clean_log(level=…)`: every second product's level changes, 4 to 25 days ago."""
 
     def level(n, hours):
         factor = np.ones((n, hours))
         for product in range(1, n, 2):
-            since = 24 * (days - int(rng.integers(10, 26)))
+            since = 24 * (days - int(rng.integers(4, 26)))
             factor[product, since:] = rng.choice([0.35, 0.5, 2.0, 2.5])
         return factor
 
