@@ -56,7 +56,8 @@ def learn_effects(
     the calendar's effects (`sparse_effects`: all products first, then each category's difference).
     The units of event buckets against what calendar, week, level and other events expect give the
     events', by hours since the start, each product's shrunk to its category's, that to all
-    products', that to what events of any name of the kind do (`event_sizes`).
+    products', that to what events of any name of the kind do (`event_sizes`). What is left in the
+    days around events is theirs as well, where it comes again (`lead_lag`).
     """
     busy = _busy(events, y.shape, clock)
     calm = y if busy is None else np.where(busy, np.nan, y).astype(np.float32)
