@@ -17,6 +17,7 @@ from forecast.demand import Array, Panel
 _SEASONS = (24, 48, 96, 7, 12, 4, 52)  # looked for in an index of whole numbers, in buckets
 _LEAST_LIKE, _AS_CLEAR = 0.1, 0.9  # of a season; its share of the clearest that is as good
 _FAR = 4.0  # usual changes, beyond which one counts as this, so that no single one decides
+AROUND_HOURS = 48.0  # before and after an event in which it may be felt
 _OUTAGE = "outage"
 _HOLIDAY = "holiday"
 _AHEAD = 10_000  # buckets after the panel whose own length counts
@@ -262,13 +263,14 @@ def events_of(
 ) -> Events:
     """Promotions, releases (whatever is no outage and no day of the calendar) in the buckets.
 
-    A holiday of one product or category, or of some hours only, is an event like these; any is
-    where the `season` leaves no days.
+    Those that begin soon after the horizon are among them: they may be felt before. A holiday of
+    one product or category, or of some hours only, is an event like these; any is where the
+    `season` leaves no days.
     """
     found = []
     if events is not None:
         others = events[~_day_holidays(panel, horizon, events, season)[0]]
-        found = _spans(panel, horizon, others, products)
+        found = _spans(panel, horizon + buckets_around(panel), others, products)
     found = [span for span in found if span.kind != _OUTAGE]
     often = Counter((span.kind, span.name) for span in found)
     told = [(s.kind, s.name if often[s.kind, s.name] >= _OFTEN else "") for s in found]
@@ -286,6 +288,11 @@ def events_of(
         late=np.array([span.late for span in found], dtype=float),
         rows=tuple(span.rows for span in found),
     )
+
+
+def buckets_around(panel: Panel) -> int:
+    """Whole buckets in `AROUND_HOURS`; 0 where buckets are no time."""
+    return int(pd.Timedelta(hours=AROUND_HOURS) / panel.width) if panel.width is not None else 0
 
 
 def outages_of(

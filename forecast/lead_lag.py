@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from forecast.calendars import Clock, Events
+from forecast.calendars import AROUND_HOURS, Clock, Events
 from forecast.demand import Array
 
-EDGES = np.array([6.0, 24.0, 48.0])  # hours from an event at which the parts of a side end
+EDGES = np.array([6.0, 24.0, AROUND_HOURS])  # hours from an event at which the parts of a side end
 SIDES = ("before", "after")  # the start, the end
 _BASE_DAYS = 14  # on both sides of an event, whose calm buckets tell the usual level
 _LEAST_DAYS = 3  # of them

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from forecast.almanac import UNLIKELY
-from forecast.calendars import Clock, Events, clock_of, days_of, events_of
+from forecast.calendars import Clock, Events, buckets_around, clock_of, days_of, events_of
 from forecast.clean import observed
 from forecast.demand import Array, Panel
 from forecast.features import mean_units
@@ -163,6 +163,7 @@ class _Causes:
 
     promotion: Array  # or an event of a kind of the user's own
     release: Array
+    awaited: Array  # a release to come within two days: customers may wait for it
     holiday: Array  # announced for some products or some hours only
     date: Array  # a pay day, a festival, the end of the month: one that may well differ
     calendar: Array  # a holiday, the month's turn, a time of day or week that is usually high
@@ -194,6 +195,7 @@ class _Causes:
         return cls(
             promotion=_under_way(planned, set(planned.kinds) - _OTHERS, n, ahead),
             release=_under_way(planned, {"release"}, n, ahead),
+            awaited=_under_way(_earlier(planned, panel), {"release"}, n, ahead),
             holiday=_under_way(planned, {"holiday"}, n, ahead),
             date=np.broadcast_to(likely, (n, horizon)),
             calendar=special[None, :] | high,
@@ -220,6 +222,7 @@ class _Causes:
             ("release", lifts(self.release)),
             ("calendar", there(self.calendar) | lifts(self.date) | lifts(self.holiday)),
             ("trend", there(self.trend)),
+            ("release", lifts(self.awaited)),
             ("promotion", there(self.promotion)),
             ("release", there(self.release)),
             ("calendar", there(self.holiday)),
@@ -228,6 +231,11 @@ class _Causes:
         for name, hit in reversed(ranked):
             cause[hit] = name
         return cause
+
+
+def _earlier(planned: Events, panel: Panel) -> Events:
+    """The events as if they started as much earlier as they may be felt before."""
+    return replace(planned, start=planned.start - buckets_around(panel))
 
 
 def _under_way(planned: Events, kinds: set[str], n: int, ahead: Array) -> Array:

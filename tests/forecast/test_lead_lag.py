@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecast import Panel, explain, forecast
+from forecast import Panel, explain, find_peaks, forecast
 from forecast.calendars import events_of
 from forecast.lead_lag import EDGES, learn_lead_lag
 from forecast.tasks import prepare
@@ -62,13 +62,27 @@ def test_a_dip_after_each_sale_comes_again():
     assert units_against_usual(panel, events, slice(48, 72)) == pytest.approx(1.0, abs=0.15)
 
 
-def test_a_ramp_before_each_release_comes_again():
-    starts = [24 * day for day in (10, 24, 38, 52, 67)]
+def ramps():
+    """Releases of a day with twice the usual demand the day before, the next one tomorrow."""
+    starts = [24 * day for day in (8, 22, 36, 67)]
     n = 24 * 66
     lift = lifted(n, *[(s - 24, 24, 2.0) for s in starts], *[(s, 24, 4.0) for s in starts])
-    panel, events = panel_of(lift, n), told("release", starts, 24)
+    return panel_of(lift, n), told("release", starts, 24)
+
+
+def test_a_ramp_before_each_release_comes_again():
+    panel, events = ramps()
     assert units_against_usual(panel, events, slice(0, 24)) == pytest.approx(2.0, rel=0.15)
     assert units_against_usual(panel, events, slice(24, 48)) == pytest.approx(4.0, rel=0.15)
+
+
+def test_a_peak_on_the_eve_of_a_release_is_the_releases():
+    panel, events = ramps()
+    ahead = forecast(panel, 24, events=events, members=["seasonal"])
+    causes = find_peaks(ahead, panel, events=events)["cause"]
+    assert set(causes) == {"calendar", "release"}  # evenings are always high
+    nothing = find_peaks(ahead, panel, events=None)["cause"]
+    assert "release" not in set(nothing)
 
 
 def test_explain_names_the_dip():
