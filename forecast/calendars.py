@@ -268,9 +268,10 @@ def events_of(
     `season` leaves no days.
     """
     found = []
-    if events is not None:
+    if events is not None and panel.width is not None:
         others = events[~_day_holidays(panel, horizon, events, season)[0]]
-        found = _spans(panel, horizon + buckets_around(panel), others, products)
+        soon = buckets_around(panel.width / pd.Timedelta("1h"))
+        found = _spans(panel, horizon + soon, others, products)
     found = [span for span in found if span.kind != _OUTAGE]
     often = Counter((span.kind, span.name) for span in found)
     told = [(s.kind, s.name if often[s.kind, s.name] >= _OFTEN else "") for s in found]
@@ -290,9 +291,9 @@ def events_of(
     )
 
 
-def buckets_around(panel: Panel) -> int:
-    """Whole buckets in `AROUND_HOURS`; 0 where buckets are no time."""
-    return int(pd.Timedelta(hours=AROUND_HOURS) / panel.width) if panel.width is not None else 0
+def buckets_around(width: float) -> int:
+    """Whole buckets of `width` hours in `AROUND_HOURS`; NaN = buckets are no time, 0."""
+    return int(AROUND_HOURS / width) if np.isfinite(width) else 0
 
 
 def outages_of(

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from forecast.calendars import AROUND_HOURS, Clock, Events
+from forecast.calendars import AROUND_HOURS, Clock, Events, buckets_around
 from forecast.demand import Array
 
 EDGES = np.array([6.0, 24.0, AROUND_HOURS])  # hours from an event at which the parts of a side end
@@ -140,7 +140,7 @@ def _rows(events: Events, e: int, n: int) -> Array | slice:
 
 def _around(events: Events, e: int, width: float, length: int) -> list[slice]:
     """Buckets in the two days before an event, and in those after it; none where there are none."""
-    reach = int(EDGES[-1] / width)
+    reach = buckets_around(width)
     start, stop = int(events.start[e]), int(events.stop[e])
     before = slice(max(start - reach, 0), max(min(start, length), 0))
     after = slice(max(stop, 0), min(stop + reach, length))

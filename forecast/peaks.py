@@ -195,7 +195,7 @@ class _Causes:
         return cls(
             promotion=_under_way(planned, set(planned.kinds) - _OTHERS, n, ahead),
             release=_under_way(planned, {"release"}, n, ahead),
-            awaited=_under_way(_earlier(planned, panel), {"release"}, n, ahead),
+            awaited=_under_way(_earlier(planned, clock), {"release"}, n, ahead),
             holiday=_under_way(planned, {"holiday"}, n, ahead),
             date=np.broadcast_to(likely, (n, horizon)),
             calendar=special[None, :] | high,
@@ -233,9 +233,9 @@ class _Causes:
         return cause
 
 
-def _earlier(planned: Events, panel: Panel) -> Events:
+def _earlier(planned: Events, clock: Clock) -> Events:
     """The events as if they started as much earlier as they may be felt before."""
-    return replace(planned, start=planned.start - buckets_around(panel))
+    return replace(planned, start=planned.start - buckets_around(clock.hours))
 
 
 def _under_way(planned: Events, kinds: set[str], n: int, ahead: Array) -> Array:

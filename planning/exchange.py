@@ -277,41 +277,41 @@ class Exchange:
         key = units.tobytes()
         if key not in self.known:
             with self._holding(units) as allocation:
-                over = allocation.over_share()
-                costs = costs_of(allocation, self.simulator, self.minute_price)
-            self.known[key] = np.inf if over else costs.total
+                self.known[key] = (
+                    np.inf
+                    if allocation.over_share()
+                    else costs_of(allocation, self.simulator, self.minute_price).total
+                )
         return self.known[key]
 
     def _renewed(self, units: Array, product: int, money_price: float = 0.0) -> Array:
         """The units with one product's lines improved, the others as they are."""
-        market, renewed = self.simulator.market, units.copy()
-        rows, starts = market.by_product
-        rows = rows[starts[product] : starts[product + 1]]
+        rows, starts = self.simulator.market.by_product
+        rows, renewed = rows[starts[product] : starts[product + 1]], units.copy()
         key = units.tobytes(), product, money_price
         if key not in self.found:
-            renewed[rows] = 0.0
-            self.found[key] = self._improved(renewed, product, units[rows], money_price)
+            self.found[key] = self._improved(units, product, rows, money_price)
         renewed[rows] = self.found[key]
         return renewed
 
-    def _improved(self, others: Array, product: int, lines: Array, money_price: float) -> Array:
-        """A product's lines [offers, T] made better, beside the units of the others."""
-        market = self.simulator.market
-        rows, starts = market.by_product
+    def _improved(self, units: Array, product: int, rows: Array, money_price: float) -> Array:
+        """A product's lines [offers, T], those of the offers `rows`, made better."""
+        lines, others = units[rows], units.copy()
+        others[rows] = 0.0
         with self._holding(others) as allocation:
             outcomes = self.simulator.serve(allocation.plan())
-            terms, better = allocation.terms(), lines.copy()
+            terms = allocation.terms()
             improve(
                 self.simulator.unserved(outcomes, self.minute_price),
                 allocation.slots(),
                 terms._replace(money_cost=terms.money_cost + money_price),
-                market.offer_supplier,
+                self.simulator.market.offer_supplier,
                 allocation.purse(),
                 product,
-                better,
-                allocation.room()[rows[starts[product] : starts[product + 1]]],
+                lines,
+                allocation.room()[rows],
             )
-        return better
+        return lines
 
     @contextmanager
     def _holding(self, units: Array) -> Iterator[Allocation]:
