@@ -6,7 +6,7 @@ workspace's one currency. Products, suppliers and offers are numbered by their r
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
@@ -22,6 +22,34 @@ TINY = 1e-9  # what must be above 0 is at least this
 INEXACT = 2.0**53  # a float64 from here on may stand for another whole number
 HOUR = 3600.0
 DAY = 86400.0
+
+READ = {  # table -> its columns that a market is made of
+    "products": ("product_id", "fulfilment", "shelf_life_days"),
+    "suppliers": (
+        "supplier_id",
+        "licence_no",
+        "licence_valid_until",
+        "max_share",
+        "credit_limit",
+        "spot_channels",
+    ),
+    "offers": (
+        "supplier_id",
+        "product_id",
+        "unit_cost",
+        "spot_unit_cost",
+        "min_order_qty",
+        "pack_size",
+        "lead_time_minutes",
+        "max_units",
+        "max_units_per_hour",
+        "fill_rate",
+        "spot_minutes",
+        "loss_rate_if_unused",
+    ),
+    "price_tiers": ("supplier_id", "product_id", "min_qty", "unit_cost"),
+    "stock": ("product_id", "supplier_id", "units", "expires_at"),
+}
 
 
 def epoch(stamps: pd.Series | pd.DatetimeIndex) -> Array:
@@ -215,6 +243,15 @@ def _rows(ids: pd.Series, known: pd.Series, what: str) -> Array:
     return rows
 
 
+def _require(frame: pd.DataFrame, name: str, columns: Sequence[str]) -> None:
+    missing = [column for column in columns if column not in frame.columns]
+    if missing:
+        raise ValueError(
+            f"{name} lacks {', '.join(missing)}; every column is needed, NA where a cell is empty, "
+            "and a frame without rows where there are none: read_workspace gives tables so"
+        )
+
+
 def _limit(column: pd.Series) -> Array:
     return column.astype(float).fillna(np.inf).to_numpy()
 
@@ -265,9 +302,12 @@ def market(tables: Tables, tz: str) -> Market:
     Raises
     ------
     ValueError
-        When an offer, tier or stock row names a product or supplier that isn't listed, or a number
-        is missing, broken or out of bounds; the reader of tables quarantines such rows beforehand.
+        When a table or a column isn't there, an offer, tier or stock row names a product or
+        supplier that isn't listed, or a number is missing, broken or out of bounds; the reader of
+        tables quarantines such rows beforehand.
     """
+    for name, columns in READ.items():
+        _require(tables.get(name, pd.DataFrame()), name, columns)
     products, suppliers, offers = tables["products"], tables["suppliers"], tables["offers"]
     tiers, stock = tables["price_tiers"], tables["stock"]
     key = ["supplier_id", "product_id"]
@@ -318,9 +358,10 @@ def orders(frame: pd.DataFrame, products: Array) -> Orders:
     Raises
     ------
     ValueError
-        When a row names an unlisted product or segment, has no instant, or asks for less than one
-        whole unit.
+        When a column isn't there, a row names an unlisted product or segment, has no instant, or
+        asks for less than one whole unit.
     """
+    _require(frame, "orders", ("product_id", "ordered_at", "quantity", "status", "segment"))
     rows = frame[frame["status"] != "cancelled"]
     at = epoch(rows["ordered_at"])
     if np.isnan(at).any():
@@ -374,8 +415,10 @@ def plan_of(frame: pd.DataFrame, market: Market) -> Plan:
     Raises
     ------
     ValueError
-        When a line names an offer that doesn't exist, or its units are not whole.
+        When a column isn't there, a line names an offer that doesn't exist, or its units are not
+        whole.
     """
+    _require(frame, "plan", LINE_COLUMNS[1:-1])
     known = market.offer_rows()
     pairs = list(zip(frame["supplier_id"], frame["product_id"], strict=True))
     missing = [pair for pair in pairs if pair not in known]

@@ -83,6 +83,25 @@ def test_a_market_is_not_made_of_what_cannot_be_meant(where):
         made(where[0], **{where[1]: value})
 
 
+@pytest.mark.parametrize(
+    ("table", "column"), [(table, column) for table, row in TABLES.items() for column in row]
+)
+def test_a_column_that_is_not_there_is_named(table, column):
+    frames = {name: pd.DataFrame([row]) for name, row in TABLES.items()}
+    with pytest.raises(ValueError, match=f"{table} lacks {column}; "):
+        market(frames | {table: frames[table].drop(columns=column)}, TZ)
+
+
+def test_a_table_that_is_not_there_is_named_and_so_are_columns_of_orders_and_lines():
+    frames = {name: pd.DataFrame([row]) for name, row in TABLES.items() if name != "stock"}
+    with pytest.raises(ValueError, match="stock lacks product_id, supplier_id, units, expires_at"):
+        market(frames, TZ)
+    with pytest.raises(ValueError, match="orders lacks segment"):
+        orders(pd.DataFrame([ORDER]).drop(columns="segment"), made().product_ids)
+    with pytest.raises(ValueError, match="plan lacks order_by, units"):
+        plan_of(pd.DataFrame([LINE]).drop(columns=["order_by", "units"]), made())
+
+
 @pytest.mark.parametrize("number", ["", "  ", None, pd.NA])
 def test_a_blank_licence_number_is_none(number):
     assert made("suppliers", licence_no=number).qualified_until[0] == -np.inf
