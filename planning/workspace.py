@@ -27,6 +27,7 @@ FREQS = ("15min", "30min", "1h")
 FORMATS = ("xlsx", "csv", "json")
 LANGUAGES = ("en", "zh")
 MOST_DAYS_AHEAD = 92
+LEAST_TARGET = 0.1  # minutes: a ready unit takes 5 seconds, so that no order could be faster
 FIRST_YEAR, LAST_YEAR = 1990, 2199  # in which stamps lie, of tables and --as-of
 
 
@@ -300,7 +301,7 @@ def _workspace(top: Section, root: Path, document: dict[str, Any]) -> Workspace:
         freq=freq,
         horizon=_horizon(forecast, freq),
         working_capital=planning.number("working_capital", None, 0, 1e15),
-        target_minutes=planning.number("target_minutes", 5, 0, 1e6, above=True),
+        target_minutes=planning.number("target_minutes", 5, LEAST_TARGET, 1e6),
         target_share=planning.number("target_share", 0.95, 0, 1),
         delay_cost_per_minute=planning.number("delay_cost_per_minute", 0.05, 0, 1e6),
         capital_cost_per_year=planning.number("capital_cost_per_year", 0.08, 0, 100),

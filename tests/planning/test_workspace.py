@@ -62,6 +62,7 @@ WRONG = {
     "type": ("", 'target_minutes = "5"', ["planning.target_minutes = '5'", "a number"]),
     "bool": ("", "target_minutes = true", ["planning.target_minutes = True"]),
     "nan": ("", "target_minutes = nan", ["planning.target_minutes = nan"]),
+    "never met": ("", "target_minutes = 0.08", ["planning.target_minutes = 0.08", "0.1 or more"]),
     "range": ("", "target_share = 95", ["planning.target_share = 95", "at most 1"]),
     "share": ("max_quarantine_share = -0.1", "", ["data.max_quarantine_share", "0 or more"]),
     "freq": ("", '[forecast]\nfreq = "2h"', ["forecast.freq = '2h'", '"15min", "30min", "1h"']),
