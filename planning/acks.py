@@ -98,7 +98,7 @@ def acknowledge(
                 "for what this answers: name that instant or a later one"
             )
         held = _held(answer, asked)
-        found = [*_problems(held, asked), *_changed(held, workspace.timezone)]
+        found = [*_problems(held, asked, answer.notes), *_changed(held, workspace.timezone)]
         problems = [_worded(answer.name, each) for each in found]
         if problems:
             raise InputRefused(problems)
@@ -157,7 +157,7 @@ def _held(answer: Answer, asked: ledger.Request) -> pd.DataFrame:
     return held.assign(available_from=text.astype(object).where(late, held["asked_from"]))
 
 
-def _problems(held: pd.DataFrame, asked: ledger.Request) -> Iterator[Problem]:
+def _problems(held: pd.DataFrame, asked: ledger.Request, notes: list[str]) -> Iterator[Problem]:
     known = held["asked_product"].notna()
     few = held["confirmed_units"]
     start = pd.Timestamp(asked.as_of)
@@ -176,7 +176,9 @@ def _problems(held: pd.DataFrame, asked: ledger.Request) -> Iterator[Problem]:
         (
             known & (few > held["asked_units"]).fillna(False),
             "confirmed_units",
-            lambda row: f"more than the {row['asked_units']:.0f} that were asked for",
+            lambda row: (
+                f"more than the {row['asked_units']:.0f} that were asked for; confirm no more"
+            ),
         ),
         (
             few.isna() & held["confirmed_from"].notna(),
@@ -203,7 +205,8 @@ def _problems(held: pd.DataFrame, asked: ledger.Request) -> Iterator[Problem]:
         )
         yield 0, "line_id", "", told
     if not few.notna().any():
-        yield 0, "confirmed_units", "", "no line is answered; 0 says that there is none to be had"
+        none = "no line is answered; 0 says that there is none to be had"
+        yield 0, "confirmed_units", "", "; ".join([none, *notes])  # a column may not be read
 
 
 def _few(problems: list[Problem]) -> Iterator[Problem]:

@@ -36,6 +36,7 @@ class Column:
     choices: tuple[str, ...] = ()
     words: Words = ()  # of the file, which mean one of the choices
     offset: bool = False  # a timestamp must carry its UTC offset
+    hint: str = ""  # what else to say of a cell that is no number
 
     @property
     def is_text(self) -> bool:
@@ -268,7 +269,10 @@ ANSWER = Table(
         _text("line_id"),
         _text("product_id"),
         _units("units", 1),
-        _units("confirmed_units", 0, required=False),
+        replace(
+            _units("confirmed_units", 0, required=False),
+            hint="; 0 says that there is none to be had, an empty cell leaves the line open",
+        ),
         _stamp("confirmed_from", required=False),
         *(_text(name, required=False) for name in SENT_ALONG),
     ),

@@ -273,16 +273,18 @@ def _folder(column: Column) -> Rule:
 
 def _number_rules(column: Column) -> list[Rule]:
     name, value = column.name, f"v_{column.name}"
+    whole = column.kind == "int"
+    such = "such as 1200" if whole else "with a point for decimals, such as 1200.5"
     rules = [
         Rule(
             column=name,
             text=f"{name} is no number",
-            fix="write plain digits with a point for decimals, such as 1200.5: no thousands "
-            "separators, units, full-width digits or NaN",
+            fix=f"write plain digits {such}: no thousands separators, units, full-width digits "
+            f"or NaN{column.hint}",
             broken=f"s_{name} IS NOT NULL AND ({value} IS NULL OR NOT isfinite({value}))",
         )
     ]
-    if column.kind == "int":
+    if whole:
         rules.append(
             Rule(
                 column=name,

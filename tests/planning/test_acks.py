@@ -202,11 +202,17 @@ def changed(rows: pd.DataFrame, column: str, value: str) -> pd.DataFrame:
         ("line_id", "L999999", "the request has no such line"),
         ("product_id", "another", "was asked for; leave product_id as it was"),
         ("units", "123456", "were asked for; answer in confirmed_units"),
-        ("confirmed_units", "123456", "more than the"),
+        ("confirmed_units", "123456", "that were asked for; confirm no more"),
         ("confirmed_units", "-1", "confirmed_units is below 0"),
         ("confirmed_units", "1.5", "confirmed_units is no whole number"),
         ("confirmed_units", "1,5", "confirmed_units is no"),
         ("confirmed_units", "１", "confirmed_units is no"),
+        (
+            "confirmed_units",
+            "无",
+            "digits such as 1200: no thousands separators, units, full-width",
+        ),
+        ("confirmed_units", "none", "; 0 says that there is none to be had, an empty cell leaves"),
         ("confirmed_from", "30/02/2026", "confirmed_from is no"),
         ("confirmed_from", "2026-03-29T10:00:00", "when it was asked for"),
         ("request", "0" * 32, "another request than in the rows before"),
@@ -328,6 +334,16 @@ def test_a_request_sent_back_as_it_was_is_no_answer(asked):
         said = call("ack", "-w", root, request.with_suffix(f".{form}"))
         assert said.code == REFUSED
         assert "no line is answered" in said.said["error"]
+
+
+def test_answers_under_a_heading_that_is_none_of_ours_are_told_where_they_are(asked, tmp_path):
+    root, request = asked
+    rows = rows_of(request)
+    rows = rows.assign(confirmed_units=rows["units"]).rename(columns={"confirmed_units": "ok?"})
+    said = call("ack", "-w", root, write(tmp_path / "back.csv", rows))
+    assert said.code == REFUSED
+    assert "no line is answered" in said.said["error"]
+    assert "unused columns 'ok?'" in said.said["error"]
 
 
 def test_when_without_how_many_is_refused(asked, tmp_path):
