@@ -143,6 +143,11 @@ def told(url: sa.URL, shown: str, error: sa.exc.DBAPIError) -> str:
             "move it away: the folders in runs/ are whole without it, and the next `peakahead "
             "run` enters them anew (take suppliers' answers in again then: `peakahead ack`)"
         )
+    if url.get_backend_name() == "sqlite" and "locked" in words:
+        return (
+            f"the store {shown} is locked: another program has not let go of it for "
+            f"{TIMEOUT_SECONDS} seconds; close what has it open, or try again later"
+        )
     if url.get_backend_name() == "sqlite":
         return (
             f"the store {shown} can't be used: {words}; see that its folder can be written to and "

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
+from planning import connection
 from planning.ledger import DONE, Run, StoreUnavailable, open_ledger
 from planning.problem import LINE_COLUMNS
 from planning.records import metadata, plan_lines
@@ -177,6 +178,16 @@ def test_a_full_disk_is_told_as_one(tmp_path):
 
     with pytest.raises(StoreUnavailable, match=r"full; .* the disk has room"):
         fill()
+
+
+def test_a_locked_ledger_is_told_as_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(connection, "TIMEOUT_SECONDS", 0.1)
+    where = f"sqlite:///{tmp_path}/ledger.db"
+    with open_ledger(where, write=True) as book, book._engine.connect() as holder:
+        holder.exec_driver_sql("BEGIN IMMEDIATE")
+        told = r"ledger\.db is locked: another program .* try again later"
+        with pytest.raises(StoreUnavailable, match=told), open_ledger(where, write=True) as other:
+            other.record(RUN, LINES)
 
 
 def test_another_kind_of_database_is_told():
