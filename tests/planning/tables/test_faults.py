@@ -288,6 +288,7 @@ def test_optional_tables_are_linked_and_checked(desk):
     tiers, stock, events = (inputs.quarantine[name] for name in ("price_tiers", "stock", "events"))
     assert list(tiers["line"]) == [3]
     assert "not listed in offers" in tiers["rule"].iloc[0]
+    assert "or take the row out" in tiers["fix"].iloc[0]
     assert inputs.counts["price_tiers"].duplicates == 1
     assert list(stock["line"]) == [3]
     assert len(inputs.tables["stock"]) == 3
