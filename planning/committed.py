@@ -35,6 +35,7 @@ class Committed:
     lines: pd.DataFrame  # the rows of committed.csv: columns of plan.csv
     plan: Plan  # the same as arrays
     notes: list[str]
+    unlisted: float = 0.0  # money of lines whose offers are not listed any more
 
     @property
     def money(self) -> float:
@@ -126,7 +127,8 @@ def committed(answered: pd.DataFrame, market: Market) -> Committed:
     gone = answered[~offered]
     lost = [
         f"line {line} that {supplier!r} has confirmed for {product!r} names an offer that is not "
-        "listed any more: the plan counts neither its units nor its money"
+        "listed any more: the plan doesn't count on its units, but its money stays committed; take "
+        "in an answer of 0 if they will not come"
         for line, supplier, product in gone[KEY].to_numpy()
     ]
     rows = _rows(answered[offered], market)
@@ -144,16 +146,22 @@ def committed(answered: pd.DataFrame, market: Market) -> Committed:
         "lapsed: nothing of it will arrive, but its money stays committed"
         for line, supplier, product in lapsed[KEY].to_numpy()
     ]
-    return Committed(lines=rows[list(LINE_COLUMNS)], plan=plan, notes=[*_told(plan), *lost])
+    return Committed(
+        lines=rows[list(LINE_COLUMNS)],
+        plan=plan,
+        notes=[*_told(plan), *lost],
+        unlisted=float((gone["units"] * gone["unit_cost"]).sum()),
+    )
 
 
 def _told(plan: Plan) -> list[str]:
     if not len(plan):
         return []
     money = float((plan.units * plan.unit_cost).sum())
+    count = "1 line that is" if len(plan) == 1 else f"{len(plan):,} lines that are"
     return [
-        f"suppliers have confirmed {len(plan):,} lines that are still to come ({money:,.2f}): the "
-        "plan is made around them, and committed.csv lists them"
+        f"suppliers have confirmed {count} still to come ({money:,.2f}): the plan is made around "
+        "what committed.csv lists"
     ]
 
 

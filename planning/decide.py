@@ -42,7 +42,7 @@ from planning.problem import (
 )
 from planning.scenarios import OrderMix, order_mix, past_instants, sample_future
 from planning.sensitivity import Sensitivity, study
-from planning.tables import InputRefused, Inputs
+from planning.tables import Inputs
 from planning.workspace import Workspace
 
 RECENT_DAYS = 56  # of history that tell the sizes of orders
@@ -306,8 +306,6 @@ def decide(
         When no supplier that offers anything holds a licence.
     planning.rules.RuleBroken
         When the optimiser broke a plan rule: nothing may be stored then.
-    planning.tables.InputRefused
-        When the plan before names an offer that isn't there any more.
     """
     sellers = market(inputs.tables, workspace.timezone)
     require_sellers(sellers, as_of)
@@ -316,7 +314,9 @@ def decide(
     streams = sampled_futures(workspace, inputs, demand.panel, as_of, seed=seed, progress=progress)
     bound = committed(on_order(answered, as_of), sellers)
     closed = Closed(*answered_short(answered, sellers))
-    limits = replace(limits_of(workspace, as_of), committed=bound.plan, closed=closed)
+    limits = limits_of(workspace, as_of)
+    money = max(limits.working_capital - bound.unlisted, 0.0)
+    limits = replace(limits, working_capital=money, committed=bound.plan, closed=closed)
     aims = aims_of(workspace)
     solution = solve(
         sellers,
@@ -343,8 +343,7 @@ def decide(
 
 
 def _previous(before: Before, answered: pd.DataFrame, sellers: Market) -> Plan:
-    """The lines of the plan before that no supplier has answered."""
-    try:
-        return plan_of(unanswered(before.lines, answered), sellers)
-    except ValueError as error:
-        raise InputRefused([f"the plan to stay near to: {error}"]) from error
+    """The lines of the plan before that nobody has answered, of offers that are still there."""
+    lines, known = unanswered(before.lines, answered), sellers.offer_rows()
+    pairs = zip(lines["supplier_id"], lines["product_id"], strict=True)
+    return plan_of(lines[np.array([pair in known for pair in pairs], dtype=bool)], sellers)

@@ -740,13 +740,14 @@ def test_an_answer_bears_on_a_plan_until_its_hour_is_over_and_its_units_have_com
     assert [len(part) for part in answered_short(NOBODY, sellers)] == [0, 0]
 
 
-def test_a_line_whose_offer_is_gone_is_told_and_left_out(sample):
+def test_a_line_whose_offer_is_gone_is_told_and_left_out_but_its_money(sample):
     tables = read_workspace(load_workspace(sample), pd.Timestamp(AS_OF, tz=TZ)).tables
     at = AS_OF + "T10:00:00+08:00"
     row = ["a" * 32, "gone", "L1", "P1", at, at, at, AS_OF + "T11:00:00+08:00", 2, 2, 1.0]
     found = committed(pd.DataFrame([row], columns=NOBODY.columns), market(tables, TZ))
     assert len(found.plan) == 0
     assert found.lines.empty
+    assert found.unlisted == 2.0
     assert "names an offer that is not listed any more" in found.notes[0]
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from forecast import forecast
 from planning import decide, notes
+from planning.committed import NOBODY
 from planning.tables import read_workspace
 from planning.workspace import load_workspace
 from tests.planning.strategies import several
@@ -57,3 +58,37 @@ def test_sampled_orders_begin_at_as_of_and_fill_the_horizon(fresh, monkeypatch, 
     if first > 600:  # the rest of the hour has its share of orders
         expected = (at < first + 3600).sum() - (at < first).sum()
         assert (at < first).sum() == pytest.approx(expected * first / 3600, rel=0.5)
+
+
+@pytest.fixture
+def deciding(fresh, monkeypatch):
+    """Decides for the next six hours, with one quick member."""
+    monkeypatch.setattr(
+        decide, "forecast", lambda *a, **known: forecast(*a, **{**known, "members": ["seasonal"]})
+    )
+    workspace = replace(load_workspace(fresh), horizon=pd.Timedelta("6h"))
+    as_of = pd.Timestamp(f"{AS_OF}T17:00", tz=workspace.timezone) - pd.Timedelta("1D")
+    inputs = read_workspace(workspace, as_of)
+
+    def decided(**given):
+        return decide.decide(
+            workspace, inputs, as_of, seed=0, progress=lambda *_: None, **given
+        ).lines
+
+    return workspace, as_of, decided
+
+
+def test_money_that_a_supplier_has_confirmed_stays_committed_though_its_offer_is_gone(deciding):
+    workspace, as_of, decided = deciding
+    at, until = as_of.isoformat(), (as_of + pd.Timedelta("1h")).isoformat()
+    row = ["a" * 32, "gone", "L1", "P1", at, at, at, until, 1, 1, workspace.working_capital]
+    assert len(decided())
+    assert decided(answered=pd.DataFrame([row], columns=NOBODY.columns)).empty
+
+
+def test_lines_of_the_plan_before_whose_offers_are_gone_are_forgotten(deciding):
+    _, _, decided = deciding
+    line = decided().iloc[[0]].assign(supplier_id="gone")
+    near = decided(before=decide.Before(lines=line, freeze=pd.Timedelta("1D")))
+    assert len(near)
+    assert "gone" not in set(near["supplier_id"])
