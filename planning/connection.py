@@ -17,6 +17,7 @@ NOWHERE = sa.make_url("sqlite://")  # a ledger in memory
 TIMEOUT_SECONDS = 30  # no statement may hold up the nightly job for longer
 SCHEMA = "1"  # version of the tables; a ledger that names none has it
 DAMAGED = ("file is not a database", "malformed")  # SQLite's words
+HELD = ("is locked", "statement timeout", "lock timeout")  # SQLite's and PostgreSQL's
 
 
 class StoreUnavailable(RuntimeError):
@@ -143,10 +144,10 @@ def told(url: sa.URL, shown: str, error: sa.exc.DBAPIError) -> str:
             "move it away: the folders in runs/ are whole without it, and the next `peakahead "
             "run` enters them anew (take suppliers' answers in again then: `peakahead ack`)"
         )
-    if url.get_backend_name() == "sqlite" and "locked" in words:
+    if any(sign in words for sign in HELD):
         return (
-            f"the store {shown} is locked: another program has not let go of it for "
-            f"{TIMEOUT_SECONDS} seconds; close what has it open, or try again later"
+            f"the store {shown} can't be used: {words}; another program has held it for "
+            f"{TIMEOUT_SECONDS} seconds: close what has it open, or try again later"
         )
     if url.get_backend_name() == "sqlite":
         return (

@@ -180,13 +180,13 @@ def test_a_full_disk_is_told_as_one(tmp_path):
         fill()
 
 
-def test_a_locked_ledger_is_told_as_one(tmp_path, monkeypatch):
-    monkeypatch.setattr(connection, "TIMEOUT_SECONDS", 0.1)
-    where = f"sqlite:///{tmp_path}/ledger.db"
-    with open_ledger(where, write=True) as book, book._engine.connect() as holder:
-        holder.exec_driver_sql("BEGIN IMMEDIATE")
-        told = r"ledger\.db is locked: another program .* try again later"
-        with pytest.raises(StoreUnavailable, match=told), open_ledger(where, write=True) as other:
+def test_a_ledger_that_another_program_holds_is_told_as_one(url, monkeypatch):
+    monkeypatch.setattr(connection, "TIMEOUT_SECONDS", 1)
+    lock = "BEGIN IMMEDIATE" if url.startswith("sqlite") else "LOCK TABLE runs"
+    with open_ledger(url, write=True) as book, book._engine.connect() as holder:
+        holder.exec_driver_sql(lock)
+        told = "another program has held it for 1 seconds: .* try again later"
+        with pytest.raises(StoreUnavailable, match=told), open_ledger(url, write=True) as other:
             other.record(RUN, LINES)
 
 
