@@ -52,7 +52,7 @@ def _link_rule(link: Link) -> Rule:
         column=column,
         text=f"{' and '.join(link.columns)} not listed in {link.table}",
         fix=f"add it to {where} (or correct its row there, if that was quarantined), "
-        "or correct it here, or take the row out; ids are compared exactly",
+        "correct it here, or take the row out; ids are compared exactly",
     )
 
 
