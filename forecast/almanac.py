@@ -17,6 +17,8 @@ _PAY_DAYS = (1, 2, 5, 10, 15, 20, 25)  # days of the month that may well differ 
 _SHOPPING = ((6, 18), (11, 11), (12, 12))  # month and day of China's shopping festivals
 _LIKELY, UNLIKELY = 0.3, 0.05  # chances that a day of the calendar differs from the rest
 _RUN_UP = 7  # days before a shopping festival that may differ
+_WEEK = 7  # other days that must be known before those of a break are left out
+_LONG = 3  # days off in a row that say nothing of ordinary ones
 _PAD = 10  # days looked at on both sides, for breaks and eves that the dates cut
 _ESTIMATED = "(estimated)"  # in the name of a holiday that follows a moon not yet seen
 
@@ -34,6 +36,23 @@ class Days:
     festival: Array  # int [D] days since Spring Festival, −99 when it is far
     provisional: tuple[int, ...] = ()  # years whose official notice is not out
     rest: int = 6  # weekday whose shape a holiday has: the last of the country's weekend
+
+    @property
+    def breaks(self) -> Array:
+        """bool [D]: days of breaks so long that a running median or a level takes on theirs."""
+        off = self.holiday > 0
+        run = np.cumsum(~off)
+        return np.asarray(off & (np.bincount(run, weights=off)[run] >= _LONG))
+
+    def over(self, today: int) -> Array:
+        """bool [D]: days of `breaks` that had ended before day `today`: its like is not theirs.
+
+        None while less than a week of other days is known.
+        """
+        breaks = self.breaks
+        run = np.cumsum(~breaks)
+        enough = np.count_nonzero(~breaks[:today]) >= _WEEK
+        return np.asarray(breaks & (run < run[today]) & enough)
 
 
 def no_days(n: int) -> Days:

@@ -151,9 +151,10 @@ def _calendar(y: Array, clock: Clock, days: Days, category: Array) -> tuple[Arra
     daily = _whole_days(y, clock)
     seen = np.isfinite(daily)
     level = np.where(seen, daily, 0).sum(axis=1) / np.maximum(seen.sum(axis=1), 1)
-    pooled = _relative(daily, seen, level, np.zeros(len(y), dtype=int), 1)
+    ordinary = ~days.breaks[:n_dates]
+    pooled = _relative(daily, level, np.zeros(len(y), dtype=int), 1, ordinary)
     share_all = _weekday_share(pooled, weekday_of, clock.week, np.ones((1, clock.week)))
-    grouped = _relative(daily, seen, level, category, n_groups)
+    grouped = _relative(daily, level, category, n_groups, ordinary)
     share = _weekday_share(grouped, weekday_of, clock.week, share_all)
     effect = np.zeros((n_groups, n_dates))
     if days.basis.shape[1]:
@@ -219,8 +220,12 @@ def _by_place(
     return np.asarray(top / (np.bincount(place, weights=usual, minlength=size) + unit))
 
 
-def _relative(daily: Array, seen: Array, level: Array, group: Array, n_groups: int) -> Array:
-    """[C, D] demand of each group's observed products against their usual demand and its trend."""
+def _relative(daily: Array, level: Array, group: Array, n_groups: int, ordinary: Array) -> Array:
+    """[C, D] demand of each group's observed products against their usual demand and its trend.
+
+    The trend is that of `ordinary` days [D]: at the end of a history a long break would be it.
+    """
+    seen = np.isfinite(daily)
     told = np.zeros((n_groups, daily.shape[1]))
     usual = np.zeros_like(told)
     for g in range(n_groups):
@@ -228,7 +233,7 @@ def _relative(daily: Array, seen: Array, level: Array, group: Array, n_groups: i
         told[g] = np.where(seen[mine], daily[mine], 0).sum(axis=0)
         usual[g] = (seen[mine] * level[mine, None]).sum(axis=0)
     ratio = np.divide(told, usual, out=np.full_like(told, np.nan), where=usual > 0)
-    trend = _running_median(ratio, _TREND_DAYS)
+    trend = _running_median(np.where(ordinary, ratio, np.nan), _TREND_DAYS)
     return np.divide(ratio, trend, out=np.full_like(ratio, np.nan), where=trend > 0)
 
 

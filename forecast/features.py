@@ -52,6 +52,16 @@ class Task:
         """[H] buckets to forecast from an origin."""
         return np.arange(origin, origin + self.horizon)
 
+    def over(self, origin: int) -> Array:
+        """bool [dates] days of long breaks that are over at an origin, see `Days.over`."""
+        dates = int(self.clock.date[-1]) + 1
+        return self.days.over(int(self.clock.date[origin]))[:dates]
+
+    def told(self, rows: Array, first: int, origin: int) -> Array:
+        """float32 [n, K] units of buckets `first` to `origin`, NaN also on days that are `over`."""
+        y, over = self.y[rows, first:origin], self.over(origin)[self.clock.date[first:origin]]
+        return np.where(over, np.float32(np.nan), y) if over.any() else y
+
     @property
     def part(self) -> Array:
         """Day of the horizon [H] that a bucket lies in, from 0; all after the second are one."""
@@ -92,7 +102,7 @@ def past_of(task: Task, rows: Array, origin: int) -> Past:
     buckets = np.arange(first, origin + task.horizon)
     factor = task.effects.factor(task.category, rows, clock.date[buckets], buckets)
     span = origin - first
-    flat = task.y[rows, first:origin] / factor[:, :span]
+    flat = task.told(rows, first, origin) / factor[:, :span]
     seen = np.isfinite(flat)
     total = np.zeros((len(rows), flat.shape[1] + 1))
     np.cumsum(np.where(seen, flat, 0), axis=1, out=total[:, 1:])
@@ -220,24 +230,36 @@ def past_origins(task: Task, *, least: int, stride: int = 1) -> list[int]:
     return [int(at) for at in passed if at >= least]
 
 
-def same_time(clock: Clock, ahead: Array, origin: int, k: int, *, weekly: bool = False) -> Array:
+def same_time(
+    clock: Clock,
+    ahead: Array,
+    origin: int,
+    k: int,
+    *,
+    weekly: bool = False,
+    over: Array | None = None,
+) -> Array:
     """[H] bucket of the k-th last day known at the origin, at each bucket's own local time.
 
     With `weekly`, of the k-th last day of the same weekday, where a holiday counts as a Sunday.
-    −1 = before the panel, or a local time that was skipped.
+    Dates that are `over` [dates] are no such days, see `Task.over`. −1 = before the panel, or a
+    local time that was skipped.
     """
     slot = clock.slot[ahead]
     today = int(clock.date[origin - 1])
     this = clock.table[today, slot]
     latest = np.where((this >= 0) & (this < origin), today, today - 1)
-    if not weekly:
+    if not weekly and over is None:
         date = latest - k + 1
     else:
         weekday_of = np.full(int(clock.date[-1]) + 1, -1)
-        weekday_of[clock.date] = clock.weekday
+        weekday_of[clock.date] = clock.weekday if weekly else 0
+        if over is not None:
+            weekday_of[over] = -1
+        wanted = clock.weekday[ahead] if weekly else np.zeros(len(ahead), dtype=int)
         date = np.full(len(ahead), -1)
-        for weekday in np.unique(clock.weekday[ahead]):
-            mine = clock.weekday[ahead] == weekday
+        for weekday in np.unique(wanted):
+            mine = wanted == weekday
             dates = np.flatnonzero(weekday_of == weekday)
             place = np.searchsorted(dates, latest[mine], side="right") - k
             date[mine] = np.where(place >= 0, dates[np.clip(place, 0, None)], -1)

@@ -23,7 +23,9 @@ _LAGS = 14  # days
 _NO_MEMORY = 0.03  # autocorrelation at which memory ends
 
 
-def level_starts(y: Array, clock: Clock, *, calendar: Array | None = None) -> Array:
+def level_starts(
+    y: Array, clock: Clock, *, calendar: Array | None = None, breaks: Array | None = None
+) -> Array:
     """int [N]: first bucket of each series' present level; 0 = no shift was found.
 
     Logarithms of daily totals, freed of weekday, of what the calendar explains and of the day's
@@ -38,12 +40,15 @@ def level_starts(y: Array, clock: Clock, *, calendar: Array | None = None) -> Ar
         [N, T] units, NaN = not observed.
     calendar
         float [N, D] factor that calendar and events put on each local day; None = none.
+    breaks
+        bool [D] days that tell nothing, see `Days.breaks`; None = none. A shift in one is dated
+        when ordinary days have followed.
     """
     length = y.shape[1]
     if not len(y) or not np.isfinite(clock.hours) or clock.day * clock.hours != 24:
         return np.zeros(len(y), dtype=int)
     date = clock.date[:length]
-    z, weight = _levels(y, clock, calendar)
+    z, weight = _levels(y, clock, calendar, breaks)
     begin = _latest_cut(z, weight, np.zeros(len(y), dtype=int), THRESHOLD)
     recent = max(z.shape[1] - _RECENT, 0)
     if recent and not begin.all():  # one of several steps hides behind the others
@@ -63,12 +68,16 @@ def _latest_cut(z: Array, weight: Array, begin: Array, threshold: float) -> Arra
     return begin
 
 
-def _levels(y: Array, clock: Clock, calendar: Array | None) -> tuple[Array, Array]:
+def _levels(
+    y: Array, clock: Clock, calendar: Array | None, breaks: Array | None
+) -> tuple[Array, Array]:
     """[N, D] logarithms of days freed of what passes, and weights: 0 for a day not whole."""
     daily = _daily(y, clock)
     n_dates = daily.shape[1]
     if calendar is not None:
         daily = daily / np.maximum(calendar[:, :n_dates], 1e-3)
+    if breaks is not None:
+        daily = np.where(breaks[:n_dates], np.nan, daily)
     weekday_of = np.zeros(n_dates, dtype=int)
     weekday_of[clock.date[: y.shape[1]]] = clock.weekday[: y.shape[1]]
     seen = np.isfinite(daily)

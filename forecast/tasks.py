@@ -73,7 +73,9 @@ def prepare(
     effects = learn_effects(
         y, clock=clock, days=days, events=planned, category=kin.category, lump=kin.lump
     )
-    start = level_starts(effects.calm(y), clock, calendar=effects.calendar[kin.category])
+    start = level_starts(
+        effects.calm(y), clock, calendar=effects.calendar[kin.category], breaks=days.breaks
+    )
     moved = shifted(clean, y + offset[:, None], start)
     lent = borrow(y, clock=clock, effects=effects, kin=kin)
     task = _task(lent.y, ahead, kin, effects, level_start=start, seed=seed)
@@ -94,8 +96,9 @@ def _task(
     y: Array, ahead: _Ahead, kin: Kin, effects: Effects, *, level_start: Array, seed: int
 ) -> Task:
     """All series to forecast from the end of their history [N, T], categories' levels learned."""
+    over = ahead.days.over(int(ahead.clock.date[y.shape[1]]))[ahead.clock.date[: y.shape[1]]]
     levels = learn_category_levels(
-        y,
+        np.where(over, np.float32(np.nan), y),
         clock=ahead.clock,
         effects=effects,
         category=kin.category,

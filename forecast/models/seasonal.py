@@ -36,9 +36,10 @@ class SeasonalNaive:
         clock = task.clock
         season = clock.day * (clock.week if self.weekly else 1)
         ahead = task.ahead(origin)
-        at = same_time(clock, ahead, origin, 1, weekly=self.weekly)
-        older = same_time(clock, ahead, origin, 2, weekly=self.weekly)
-        y = task.effects.calm(task.y[task.rows, :origin], task.rows).astype(np.float64)
+        over = task.over(origin)
+        at = same_time(clock, ahead, origin, 1, weekly=self.weekly, over=over)
+        older = same_time(clock, ahead, origin, 2, weekly=self.weekly, over=over)
+        y = task.effects.calm(task.told(task.rows, 0, origin), task.rows).astype(np.float64)
         usual = mean_units(y)
         point = np.where(at >= 0, y[:, at], np.nan)
         point = np.where(np.isfinite(point), point, np.where(older >= 0, y[:, older], np.nan))

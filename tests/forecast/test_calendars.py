@@ -53,6 +53,43 @@ def test_chinas_breaks_are_those_of_the_official_notice(first, last):
     assert not off[beside].any()
 
 
+@pytest.mark.parametrize(
+    ("country", "long", "short"),
+    [
+        ("CN", ("2026-01-01", "2026-01-03"), ("2026-01-04", "2026-01-04")),
+        ("CN", ("2026-02-15", "2026-02-23"), ("2026-02-24", "2026-03-20")),
+        ("DE", ("2026-04-03", "2026-04-06"), ("2026-05-01", "2026-05-03")),
+    ],
+)
+def test_a_break_is_long_from_three_days_off_on(country, long, short):
+    days, dates = days_between("2025-12-20", "2026-06-01", country)
+    breaks = days.breaks[: len(dates)]
+    assert breaks[dates.slice_indexer(*long)].all()
+    assert not breaks[dates.slice_indexer(*short)].any()
+
+
+@pytest.mark.parametrize("member", ["seasonal_naive", "seasonal", "ridge", "intermittent"])
+@pytest.mark.parametrize("jump", [0.6, 1.6])
+def test_what_a_long_break_did_ends_with_it(member, jump):
+    """As-of the morning after Spring Festival's nine days, in which units rose or fell."""
+    told = after_spring_festival("2025-12-20", jump, member)
+    assert told == pytest.approx(20.0, rel=0.1)
+
+
+def test_a_history_of_little_but_a_break_is_forecast_from_it():
+    assert after_spring_festival("2026-02-12", 1.0, "seasonal") == pytest.approx(20.0, rel=0.2)
+
+
+def after_spring_festival(first, jump, member):
+    """Mean of the three days told; 20 units an hour are usual."""
+    rng = np.random.default_rng(0)
+    ds = pd.date_range(first, "2026-02-24", freq="1h", tz="Asia/Shanghai", inclusive="left")
+    rate = 20.0 * np.where(ds >= "2026-02-15", jump, 1.0)
+    y = rng.poisson(rate, (4, len(ds))).astype(np.float32)
+    panel = Panel(ids=np.array(list("abcd"), dtype=object), ds=ds.as_unit("us"), y=y, orders=y)
+    return forecast(panel, 72, country="CN", members=[member]).mean.mean()
+
+
 def test_make_up_workdays_are_those_of_the_official_notice():
     days, dates = days_between("2026-01-01", "2026-12-20", "CN")
     worked = dates[days.holiday[: len(dates)] < 0].strftime("%m-%d")

@@ -71,3 +71,16 @@ def test_short_and_empty_histories_have_no_shift(rows):
     p.y[:rows] = np.nan
     p.y[rows:] = 0
     assert not starts(p).any()
+
+
+@pytest.mark.parametrize(("after", "found"), [(0, False), (7, True)])
+def test_a_long_break_dates_no_level_until_ordinary_days_follow(after, found):
+    """Units double with the first of eight days off; they stay so, or nobody knows yet."""
+    days = 40 + 8 + after
+    p = panel(n=3, days=days, level=60.0)
+    date = np.arange(days).repeat(24)
+    y = np.where(date >= 40, 2 * p.y, p.y)
+    off = (np.arange(days) >= 40) & (np.arange(days) < 48)
+    start = level_starts(y, clock_of(p, 24, season=None), breaks=off)
+    assert ((start >= 40 * 24) & (start <= 48 * 24)).all() == found
+    assert (start > 0).all() == found
