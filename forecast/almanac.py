@@ -20,6 +20,7 @@ _RUN_UP = 7  # days before a shopping festival that may differ
 _WEEK = 7  # other days that must be known before those of a break are left out
 _LONG = 3  # days off in a row that say nothing of ordinary ones
 _PAD = 10  # days looked at on both sides, for breaks and eves that the dates cut
+_WORKED = {"US": ("Columbus Day", "Veterans Day")}  # holidays on which most of a country works
 _ESTIMATED = "(estimated)"  # in the name of a holiday that follows a moon not yet seen
 
 
@@ -145,7 +146,9 @@ def _public(
 
     years = range(dates[0].year - 1, dates[-1].year + 2)
     known = holidays.country_holidays(country, years=years, language="en_US")
-    named = cast("dict[dt.date, str]", dict(known.items()))
+    worked = _WORKED.get(country, ())
+    all_named = cast("dict[dt.date, str]", dict(known.items()))
+    named = {day: name for day, name in all_named.items() if not name.startswith(worked)}
     made_up: set[dt.date] = set(getattr(known, "weekend_workdays", ()))
     day = [stamp.date() for stamp in dates]
     flags = np.array([(d in named) - (d in made_up) for d in day], dtype=int)

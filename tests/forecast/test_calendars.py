@@ -96,6 +96,12 @@ def test_make_up_workdays_are_those_of_the_official_notice():
     assert list(worked) == ["01-04", "02-14", "02-28", "05-09", "09-20", "10-10"]
 
 
+def test_a_holiday_on_which_most_work_is_no_day_off():
+    days, dates = days_between("2025-07-01", "2025-12-20", "US")
+    off = dates[days.holiday[: len(dates)] > 0].strftime("%m-%d")
+    assert list(off) == ["07-04", "09-01", "11-27"]  # neither Columbus Day nor Veterans Day
+
+
 def test_only_years_without_official_notice_are_provisional():
     """By the notices that the pinned package knows: 2026's is out, that of a far year is not."""
     assert days_between("2025-03-01", "2026-03-01", "CN")[0].provisional == ()
