@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
+from collections import Counter
 from dataclasses import dataclass
 from typing import cast
 
@@ -21,6 +23,8 @@ _WEEK = 7  # other days that must be known before those of a break are left out
 _LONG = 3  # days off in a row that say nothing of ordinary ones
 _PAD = 10  # days looked at on both sides, for breaks and eves that the dates cut
 _WORKED = {"US": ("Columbus Day", "Veterans Day")}  # holidays on which most of a country works
+_SPRING = "Chinese New Year"  # and its eve: their days have columns of their own
+_IN_LIEU = "Day off"  # the name of a day off for a weekend that is worked
 _ESTIMATED = "(estimated)"  # in the name of a holiday that follows a moon not yet seen
 
 
@@ -74,13 +78,15 @@ def days_on(dates: pd.DatetimeIndex, *, country: str | None, told: Array) -> Day
     """Calendar of consecutive local `dates` [D]; `told` are days that the user calls holidays."""
     pad = pd.Timedelta(days=_PAD)
     wide = pd.date_range(dates[0] - pad, dates[-1] + pad, freq="D")
-    holiday, festival, provisional, rest = _public(wide, country)
+    holiday, festival, provisional, rest, name = _public(wide, country)
     holiday[_PAD:-_PAD][told] = 1
     shopping = shopping_offsets(wide) if country == "CN" else {}
     month_day = np.asarray(wide.day)
     month_left = np.asarray(wide.days_in_month) - month_day
-    basis, size, chance = _basis(month_day, month_left, holiday, festival, shopping)
     inner = slice(_PAD, -_PAD)
+    again = _again(name[inner], np.asarray(dates.year))
+    named = [name == each for each in again]
+    basis, size, chance = _basis(month_day, month_left, holiday, festival, shopping, named)
     years = set(dates.year)
     return Days(
         basis=basis[inner],
@@ -107,8 +113,19 @@ def shopping_offsets(dates: pd.DatetimeIndex) -> dict[str, Array]:
     return offsets
 
 
+def _again(name: Array, year: Array) -> list[str]:
+    """Names of days off [D] that come in several years, but for Spring Festival's."""
+    years = {each: set(year[name == each]) for each in sorted(set(name) - {""})}
+    return [each for each, seen in years.items() if len(seen) > 1 and _SPRING not in each]
+
+
 def _basis(
-    month_day: Array, month_left: Array, holiday: Array, festival: Array, shopping: dict[str, Array]
+    month_day: Array,
+    month_left: Array,
+    holiday: Array,
+    festival: Array,
+    shopping: dict[str, Array],
+    named: list[Array],
 ) -> tuple[Array, Array, Array]:
     """Columns [D, P], the size [P] of their effects where there are any, the chance [P] of that."""
     sale = np.zeros(len(month_day), dtype=bool)
@@ -121,9 +138,9 @@ def _basis(
     chance += [_LIKELY, UNLIKELY, UNLIKELY]
     off = holiday > 0
     eve = np.append(off[1:] & ~off[:-1], False)
-    columns += [off, holiday < 0, eve]
-    size += [0.6, 0.4, 0.4]
-    for low, high in ((-14, -8), (-7, -4), (-3, -1), (0, 2), (3, 6), (7, 14)):
+    columns += [off, holiday < 0, eve, *named]
+    size += [0.6, 0.4, 0.4] + [0.6] * len(named)
+    for low, high in ((-14, -8), (-7, -4), (-3, -2), (-1, -1), (0, 2), (3, 6), (7, 14)):
         columns.append((festival >= low) & (festival <= high))
         size.append(0.8)
     for low, high, own, shared in ((0, 0, 1.0, 0.4), (-1, -1, 0.8, 0.3), (-_RUN_UP, -2, 0.4, 0.2)):
@@ -137,11 +154,11 @@ def _basis(
 
 def _public(
     dates: pd.DatetimeIndex, country: str | None
-) -> tuple[Array, Array, tuple[int, ...], int]:
-    """Holiday flags, days since Spring Festival, provisional years, the last day of the weekend."""
+) -> tuple[Array, Array, tuple[int, ...], int, Array]:
+    """Holiday flags, days since Spring Festival, provisional years, weekend's last day, names."""
     flags, festival = np.zeros(len(dates), dtype=int), np.full(len(dates), FAR)
     if country is None:
-        return flags, festival, (), 6
+        return flags, festival, (), 6, np.full(len(dates), "")
     import holidays
 
     years = range(dates[0].year - 1, dates[-1].year + 2)
@@ -160,7 +177,21 @@ def _public(
         provisional = tuple(sorted(shown - {d.year for d in made_up}))
     else:
         provisional = tuple(sorted({d.year for d in day if _ESTIMATED in named.get(d, "")}))
-    return flags, festival, provisional, _last_of(set(known.weekend))
+    name = _names(flags > 0, [named.get(d, "") for d in day])
+    return flags, festival, provisional, _last_of(set(known.weekend)), name
+
+
+def _names(off: Array, named: list[str]) -> Array:
+    """str [D] the holiday whose name most days of a day's break have; "" = no day off."""
+    own = [re.sub(r" \((observed|estimated)\)", "", each) for each in named]
+    run = np.cumsum(~off)
+    found = np.full(len(off), "", dtype=object)
+    for each in np.unique(run[off]):
+        mine = off & (run == each)
+        names = Counter(own[d] for d in np.flatnonzero(mine) if own[d])
+        told = [name for name, _ in names.most_common() if not name.startswith(_IN_LIEU)]
+        found[mine] = told[0] if told else ""
+    return found
 
 
 def _within_breaks(off: Array, weekend: Array, *, whole: bool) -> Array:

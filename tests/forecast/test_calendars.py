@@ -160,6 +160,34 @@ def test_a_past_shopping_festival_says_how_large_the_next_is(jump):
     assert told > 0 or jump < 1
 
 
+def factors_of(first, last, breaks):
+    """Calendar's effects where `breaks` (first day, last day, jump) alone differ from the usual."""
+    ds = pd.date_range(first, last, freq="1h", tz="Asia/Shanghai", inclusive="left").as_unit("us")
+    rate = np.full(len(ds), 40.0)
+    for start, end, jump in breaks:
+        rate[ds.slice_indexer(start, end)] *= jump
+    y = np.random.default_rng(3).poisson(rate, (8, len(ds))).astype(np.float32)
+    panel = Panel(ids=np.array(list("abcdefgh"), dtype=object), ds=ds, y=y, orders=y.copy())
+    task = prepare(panel, 24 * 9, country="CN").task
+    dates = pd.date_range(first, periods=len(task.days.holiday), freq="D")
+    return pd.Series(task.effects.calendar[0], index=dates)
+
+
+@pytest.mark.parametrize("jump", [0.6, 1.7])
+def test_a_named_holiday_does_what_it_did_last_year_whatever_others_do(jump):
+    """National Day's break of 2025 holds the Mid-Autumn Festival."""
+    found = factors_of("2024-08-27", "2025-10-01", [("2024-10-01", "2024-10-07", jump)])
+    np.testing.assert_allclose(found["2025-10-01":"2025-10-08"], jump, rtol=0.15)
+    np.testing.assert_allclose(found["2025-05-01":"2025-06-02"], 1.0, atol=0.1)
+
+
+@pytest.mark.parametrize("jump", [0.5, 1.8])
+def test_the_eve_of_spring_festival_does_what_it_did_last_year(jump):
+    found = factors_of("2024-12-10", "2026-02-15", [("2025-01-28", "2025-01-28", jump)])
+    assert found["2026-02-16"] == pytest.approx(jump, rel=0.15)
+    np.testing.assert_allclose(found["2026-02-15"], 1.0, atol=0.1)
+
+
 def test_a_shopping_festival_that_was_never_seen_moves_nothing():
     found = factors("2026-06-25", "2026-11-01", 2.0)
     assert np.abs(np.log(found["2026-11-02":"2026-12-12"])).max() < 0.05
