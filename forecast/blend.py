@@ -29,9 +29,9 @@ _SHOWN = 0.005  # of the weights: a member with less isn't told
 _STEPS = 20  # of the greedy search: weights are whole twentieths, before the belief is mixed in
 _BELIEF = 600  # held-out rows that weigh as the belief in learners does, among many series
 _MANY = 50  # series; with fewer the belief shrinks by the square
-FEW = 5  # series; with fewer there is time for many origins
-_ORIGINS = {FEW: 30, _MANY: 6}  # held out with fewer series than that; else three
-_FIRST = 10  # of them that may reach back to the half of a history, the others to two thirds
+FEW = 5  # series; with fewer there is time for slow members, too
+_ORIGINS, _FEWEST = 30, 3  # held out with fewer than `_MANY` series, and with more
+_FIRST = {FEW: 10, _MANY: 6}  # of them that may reach back to the half of a history
 _FAITH = 30  # that in all members alike, where no learner is among them
 # Gain from history that a hold-out takes from them:
 _LEARNERS = ("lightgbm", "lightgbm_daily", "network")
@@ -126,18 +126,23 @@ def holdout(task: Task) -> Task | None:
 
 
 def _origins(task: Task) -> list[int]:
-    """Earlier origins, ascending; none when the past is too short."""
+    """Earlier origins, ascending; none when the past is too short.
+
+    Products of one market share their days: a few in a row, which may have been alike, tell as much
+    of six products as of one.
+    """
     n, length = task.y.shape
     day, week = task.clock.day, task.clock.week
-    wanted = next((most for size, most in _ORIGINS.items() if n < size), 3)
     days = -(-task.horizon // day)
-    stride = max(days // 3 if n < FEW else days - 2 if n < _MANY else days, 1) * day
+    stride = max(days // 3 if n < _MANY else days, 1) * day
     if n >= _MANY and week > 1 and stride % (7 * day) == 0:
         stride += day
     least = min(max(4 * task.horizon, 3 * day * week, length // 2), length - task.horizon)
+    wanted = _ORIGINS if n < _MANY else _FEWEST
     latest = [length - task.horizon - k * stride for k in range(wanted)]
-    reach = max(least, 2 * length // 3)
-    origins = sorted(o for k, o in enumerate(latest) if o >= (least if k < _FIRST else reach))
+    reach = max(least, 2 * length // 3, 4 * day * week)
+    first = next((most for size, most in _FIRST.items() if n < size), _FEWEST)
+    origins = sorted(o for k, o in enumerate(latest) if o >= (least if k < first else reach))
     return origins if origins and origins[0] >= max(2 * day, task.horizon) else []
 
 

@@ -100,17 +100,39 @@ def test_what_few_series_held_out_outweighs_the_belief_in_learners():
     assert many[:, 0].max() < few[:, 0].min()
 
 
+class Lucky(Off):
+    """A member that is right from a bucket on, and off before."""
+
+    def __init__(self, by: float, since: int) -> None:
+        super().__init__(by)
+        self.since = since
+
+    def predict(self, task, origin):
+        return Off(self.by if origin < self.since else 0.0).predict(task, origin)
+
+
+def test_six_days_alike_choose_no_members_of_products_that_share_them():
+    task = prepare(market.panel(n=6, days=56), 24).task
+    models = {"seasonal_naive": Lucky(9.0, 24 * 50), "ridge": Off(1.0), "lightgbm": Off(1.0)}
+    weights = learn(task, models).weights[-1]
+    assert weights[:, 0].max() < 0.5  # 0.9 by the last six days alone
+
+
 @pytest.mark.parametrize(
-    ("days", "horizon", "count", "first"),
+    ("n", "days", "horizon", "count", "first"),
     [
-        (365, 48, 30, 365 - 2 - 29),  # day by day
-        (365, 24 * 7, 30, 365 - 7 - 58),  # every second day: neighbours tell much the same
-        (84, 48, 27, 56),  # none but the last ten in the first two thirds
-        (30, 48, 8, 21),  # nor any in the first three weeks
+        (1, 365, 48, 30, 365 - 2 - 29),  # day by day
+        (1, 365, 24 * 7, 30, 365 - 7 - 58),  # every second day: neighbours tell much the same
+        (1, 84, 48, 27, 56),  # none but the last ten in the first two thirds
+        (1, 30, 48, 8, 21),  # nor any in the first three weeks
+        (49, 365, 48, 30, 365 - 2 - 29),
+        (6, 56, 24, 18, 38),
+        (6, 38, 48, 9, 28),  # none but the last six in the first four weeks
+        (50, 365, 48, 3, 365 - 6),
     ],
 )
-def test_few_series_hold_out_many_days(days, horizon, count, first):
-    origins = holdout(prepare(market.panel(n=1, days=days), horizon).task).origins
+def test_few_series_hold_out_many_days(n, days, horizon, count, first):
+    origins = holdout(prepare(market.panel(n=n, days=days), horizon).task).origins
     assert (len(origins), origins[0] / 24) == (count, first)
 
 
