@@ -140,7 +140,7 @@ def _origins(task: Task) -> list[int]:
     least = min(max(4 * task.horizon, 3 * day * week, length // 2), length - task.horizon)
     wanted = _ORIGINS if n < _MANY else _FEWEST
     latest = [length - task.horizon - k * stride for k in range(wanted)]
-    reach = max(least, 2 * length // 3, 4 * day * week)
+    reach = max(least, 2 * length // 3, 5 * day * week)
     first = next((most for size, most in _FIRST.items() if n < size), _FEWEST)
     origins = sorted(o for k, o in enumerate(latest) if o >= (least if k < first else reach))
     return origins if origins and origins[0] >= max(2 * day, task.horizon) else []

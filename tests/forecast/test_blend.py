@@ -127,7 +127,8 @@ def test_six_days_alike_choose_no_members_of_products_that_share_them():
         (1, 30, 48, 8, 21),  # nor any in the first three weeks
         (49, 365, 48, 30, 365 - 2 - 29),
         (6, 56, 24, 18, 38),
-        (6, 38, 48, 9, 28),  # none but the last six in the first four weeks
+        (6, 38, 48, 6, 31),  # none but the last six in the first five weeks
+        (6, 49, 48, 13, 35),
         (50, 365, 48, 3, 365 - 6),
     ],
 )
