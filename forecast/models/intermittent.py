@@ -166,7 +166,7 @@ def sold_before(task: Task, past: Past) -> Sold:
     clock, rows = task.clock, past.rows
     whole = (past.origin - past.first) // clock.day
     buckets = np.arange(past.origin - whole * clock.day, past.origin)
-    y = task.told(rows, int(buckets[0]), past.origin) if whole else task.y[rows][:, buckets]
+    y = task.told(rows, past.origin - len(buckets), past.origin)
     since = task.level_start[rows]
     since = np.where(past.origin - since >= _SHIFTED * clock.day, since, 0)
     seen = np.isfinite(y) & (buckets[None, :] >= since[:, None])
