@@ -96,17 +96,7 @@ def _task(
     y: Array, ahead: _Ahead, kin: Kin, effects: Effects, *, level_start: Array, seed: int
 ) -> Task:
     """All series to forecast from the end of their history [N, T], categories' levels learned."""
-    over = ahead.days.over(int(ahead.clock.date[y.shape[1]]))[ahead.clock.date[: y.shape[1]]]
-    levels = learn_category_levels(
-        np.where(over, np.float32(np.nan), y),
-        clock=ahead.clock,
-        effects=effects,
-        category=kin.category,
-        lump=kin.lump,
-        first=y.shape[1],
-        horizon=ahead.horizon,
-    )
-    return Task(
+    task = Task(
         y=y,
         origins=(y.shape[1],),
         horizon=ahead.horizon,
@@ -117,7 +107,7 @@ def _task(
         events=ahead.events,
         effects=effects,
         category=kin.category,
-        category_levels=levels,
+        category_levels=None,
         attributes=kin.price[:, None].astype(np.float32),
         launch=kin.launch,
         similar=kin.similar,
@@ -125,6 +115,16 @@ def _task(
         level_start=level_start,
         seed=seed,
     )
+    levels = learn_category_levels(
+        task.told(task.rows, 0, y.shape[1]),
+        clock=ahead.clock,
+        effects=effects,
+        category=kin.category,
+        lump=kin.lump,
+        first=y.shape[1],
+        horizon=ahead.horizon,
+    )
+    return replace(task, category_levels=levels)
 
 
 def _recent(panel: Panel) -> Panel:
