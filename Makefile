@@ -39,7 +39,7 @@ demo: $(READY) ## make a sample market in demo/, run the job on it, say what it 
 		--plan none --plan last-week --plan latest
 
 test: check ## everything that CI runs: check, then the tests
-	$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8 -m "not soak"
+	$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8 --dist worksteal -m "not soak"
 
 check: $(READY) ## formatting, lint, types, who imports whom
 	$(BIN)/ruff format --check .

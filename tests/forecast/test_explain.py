@@ -1,6 +1,7 @@
 """Laws of `explain`: units sum to the forecast, and each driver has about its planted size."""
 
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -49,15 +50,26 @@ def known():
     return head(whole, 24 * DAYS), told
 
 
+@pytest.fixture(scope="module")
+def settings_of(known):
+    """What was trained by some members on that panel, with all that a forecast by it is told."""
+
+    @cache
+    def settings(*members):
+        past, events = known
+        told = {"events": events, "members": list(members), "country": "CN"}
+        return told | {"trained": train(past, 24, **told)}
+
+    return settings
+
+
 def bars(frame):
     return frame.groupby("driver", sort=False)["units"].sum()
 
 
 @pytest.mark.parametrize("members", [[name] for name in sorted(set(MODELS) - SLOW)] + [LEAGUE])
-def test_units_sum_to_the_forecast_in_any_window(members, known):
-    past, events = known
-    settings = {"events": events, "members": members, "country": "CN"}
-    settings["trained"] = train(past, 24, **settings)
+def test_units_sum_to_the_forecast_in_any_window(members, known, settings_of):
+    (past, _), settings = known, settings_of(*members)
     result = forecast(past, 24, n_paths=1, **settings)
     for k, window in ((1, slice(0, 24)), (4, slice(17, 23))):
         start, end = result.ds[window.start], result.ds[window.stop - 1] + pd.Timedelta("1h")
@@ -97,11 +109,11 @@ def test_a_member_that_is_not_known_is_recent_past_and_effects(known):
     "members",
     [["seasonal"], ["ridge"], ["lightgbm"], ["seasonal_naive"], ["weekly_naive"]],
 )
-def test_a_planted_event_has_about_its_size_and_a_product_without_one_none(members, known):
-    past, events = known
+def test_a_planted_event_has_about_its_size_and_a_product_without_one_none(
+    members, known, settings_of
+):
+    (past, _), settings = known, settings_of(*members)
     at = past.future(24)[19]
-    settings = {"events": events, "members": members}
-    settings["trained"] = train(past, 24, **settings)
     held = explain(past, 24, "P2", at, at + pd.Timedelta("3h"), **settings)
     usual = 20 * (0.3 + np.exp(-0.5 * ((np.arange(19, 22) - 20) / 3.0) ** 2)).sum()
     assert bars(held)["event"] == pytest.approx(2 * usual, rel=0.25)

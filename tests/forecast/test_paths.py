@@ -42,7 +42,7 @@ def test_an_outage_borrows_a_shared_fate():
     """With half of the days unobserved, sums still spread as the shared factor says."""
 
     def spread(seed, *, broken):
-        panel = market.panel(40, 84, shared=0.5, seed=seed)
+        panel = market.panel(50, 84, shared=0.5, seed=seed)
         for day in range(1, 40, 2) if broken else ():
             cut = slice(-(day + 1) * 24, -day * 24)
             panel.y[:, cut] = np.nan

@@ -44,7 +44,7 @@ def _spoil(root: Path) -> None:
 def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace in which nothing has run; copy it, don't touch it."""
     root = tmp_path_factory.mktemp("sample") / "market"
-    make_market(root, products=4, days=14)
+    make_market(root, products=4, days=11)
     _spoil(root)
     return root
 

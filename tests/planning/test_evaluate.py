@@ -221,7 +221,7 @@ def test_days_begin_at_local_midnight_also_when_the_clocks_change():
 def test_more_days_than_the_log_holds_are_told(sample):
     answer = call("evaluate", "-w", sample, "--as-of", TODAY, "--days", 9)
     assert answer.code == 2
-    for part in ("--days 9", "13 whole days", "ask for 6 or fewer"):
+    for part in ("--days 9", "10 whole days", "ask for 3 or fewer"):
         assert part in answer.said["error"]
 
 

@@ -109,7 +109,7 @@ def test_the_answer_holds_what_the_files_hold(finished):
     said = finished.answer.said
     assert {"run_id", "run_dir", "status", "kpis", "timings"} <= set(said)
     assert said["kpis"] == strict((finished.run_dir / "kpis.json").read_text())
-    assert said["warnings"] == ["orders: 2 of 21,860 rows quarantined"]
+    assert said["warnings"] == ["orders: 2 of 17,506 rows quarantined"]
     (told,) = [note for note in said["notes"] if "quarantine" in note]
     assert told.startswith("orders: 2 rows are in quarantine: ")
     assert ".parquet, line " in told or ".csv, line " in told
