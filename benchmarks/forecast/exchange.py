@@ -28,9 +28,11 @@ def write(data: Set) -> Path:
         place.mkdir(parents=True, exist_ok=True)
         stamps = _stamps(data)[: origin + data.horizon]
         told = announced(data, stamps)
-        history = _long(data, data.past(origin).y, stamps[:origin], told, 0)
+        past = data.past(origin).y
+        first = origin - past.shape[1]
+        history = _long(data, past, stamps[first:origin], told, first)
         start = np.minimum(data.starts(origin), origin - _LEAST_DAYS * data.day)
-        keep = np.arange(origin)[None, :] >= start[:, None]
+        keep = np.arange(first, origin)[None, :] >= start[:, None]
         history[keep.ravel()].to_parquet(place / "history.parquet", index=False)
         nothing = np.full((len(data.panel.ids), data.horizon), np.nan)
         future = _long(data, nothing, stamps[origin:], told, origin)

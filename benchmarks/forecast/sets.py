@@ -26,13 +26,13 @@ class Set:
     products: pd.DataFrame | None = None
     events: pd.DataFrame | None = None
     country: str | None = None
+    known: int | None = None  # days of history that are shown; None = all
 
     def past(self, origin: int) -> Panel:
         """What is known at an origin: nothing later is in it."""
-        orders = None if self.panel.orders is None else self.panel.orders[:, :origin]
-        return replace(
-            self.panel, ds=self.panel.ds[:origin], y=self.panel.y[:, :origin], orders=orders
-        )
+        at = slice(0 if self.known is None else origin - self.known * self.day, origin)
+        orders = None if self.panel.orders is None else self.panel.orders[:, at]
+        return replace(self.panel, ds=self.panel.ds[at], y=self.panel.y[:, at], orders=orders)
 
     def starts(self, origin: int) -> Array:
         """[N] where each series begins: the first value, of an order log's products the first sale.

@@ -18,9 +18,10 @@ from forecast.models.residuals import Counts
 from forecast.models.seasonal import Seasonal, SeasonalFit
 from forecast.shapes import ordinary
 
-_PENALTIES = (1e-3, 2e-4)  # of all series' weights, of a series' own, against the candidates' size
-_FEW = 50  # series, below which penalties are chosen by past origins left out
-_SHARED, _OWN = (1e-3, 1e-2, 1e-1), (2e-4, 2e-3, 2e-2, 2e-1, 2.0)  # to choose from
+_SHARED = (1e-3, 1e-2, 1e-1, 1.0, 10.0)  # penalties of all series' weights to choose from, and
+_OWN = (2e-4, 2e-3, 2e-2, 2e-1, 2.0, 20.0, 200.0)  # of a series' own, against the candidates' size
+_BLIND = (10.0, 20.0)  # those where there is nothing to choose by
+_JUDGES = 100  # series, about, by whose past origins they are chosen
 _LEAST = 1e-6  # share of a series' squares that is left as an error at least
 _CHUNK = 500  # series at a time, to bound memory
 _CELLS = 8_000_000  # series × past origins × buckets to learn from
@@ -85,7 +86,8 @@ class Ridge:
     """Weights on yesterday, recent days' mean, last week, recent weeks' mean and the seasonal rule.
 
     Fitted for each series and day of the horizon by penalised least squares on past origins, shrunk
-    to the weights of all series together (ridge regression, Hoerl & Kennard 1970).
+    to the weights of all series together, and these to the rule alone (ridge regression, Hoerl &
+    Kennard 1970).
     """
 
     def fit(self, task: Task) -> RidgeFit | SeasonalFit:
@@ -93,7 +95,7 @@ class Ridge:
         starts = taught_by(task)
         if not starts:
             return Seasonal().fit(task)
-        found = crossed_weights(task, strict=True)
+        found = crossed_weights(task)
         errors, counts = past_errors(
             task, starts, found.expected, usable=lambda _, error: np.clip(error, -_CLIP, _CLIP)
         )
@@ -162,34 +164,29 @@ def taught_by(task: Task) -> list[int]:
     return past_origins(task, least=least)[:most]
 
 
-_CROSSED: WeakKeyDictionary[Task, dict[bool, Crossed]] = WeakKeyDictionary()
+_CROSSED: WeakKeyDictionary[Task, Crossed] = WeakKeyDictionary()
 
 
-def crossed_weights(task: Task, *, strict: bool = False) -> Crossed:
-    """`crossed`, kept as long as the task: this member and those who correct it ask for it."""
+def crossed_weights(task: Task) -> Crossed:
+    """Weights of the task's rows, and those that each block of past origins was kept from.
+
+    Kept as long as the task: this member and those who correct it ask for them.
+    """
     if task not in _CROSSED:
-        sums = _summed(task, _BLOCKS)
-        loose = _learned(task, sums, _PENALTIES)
-        _CROSSED[task] = {False: loose, True: loose}
-        if len(task.y) < _FEW and loose.blocks:
-            _CROSSED[task][True] = _learned(task, sums, _chosen(*sums))
-    return _CROSSED[task][strict]
+        sums = _summed(task)
+        _CROSSED[task] = _learned(task, sums, _chosen(*sums))
+    return _CROSSED[task]
 
 
-def crossed(task: Task, *, blocks: int = _BLOCKS) -> Crossed:
-    """Weights of the task's rows, and those that each block of past origins was kept from."""
-    return _learned(task, _summed(task, blocks), _PENALTIES)
-
-
-def _blocks(task: Task, most: int) -> list[Array]:
+def _blocks(task: Task) -> list[Array]:
     """Past origins, parted into blocks of neighbours."""
     starts = taught_by(task)
-    return np.array_split(np.asarray(starts), min(most, len(starts)))
+    return np.array_split(np.asarray(starts), min(_BLOCKS, len(starts)))
 
 
-def _summed(task: Task, blocks: int) -> list[Array]:
+def _summed(task: Task) -> list[Array]:
     """`_moments` of the task's rows by block of past origins, [B, P, R, ...]."""
-    each = _blocks(task, blocks)
+    each = _blocks(task)
 
     def look(chunk: slice) -> list[Array]:
         some = [_sums(task, task.rows[chunk], block) for block in each]
@@ -207,7 +204,7 @@ def _learned(task: Task, sums: list[Array], penalties: tuple[float, float]) -> C
         return Crossed(whole=_placed(task, whole), blocks=(), without=())
     return Crossed(
         whole=_placed(task, whole),
-        blocks=tuple((int(block[-1]), int(block[0])) for block in _blocks(task, len(gram))),
+        blocks=tuple((int(block[-1]), int(block[0])) for block in _blocks(task)),
         without=tuple(_placed(task, own) for own in _left_out(gram, cross, penalties)),
     )
 
@@ -260,6 +257,10 @@ def _chosen(gram: Array, cross: Array, square: Array) -> tuple[float, float]:
 
     Of each series the logarithm of its squared errors counts: noisy ones would drown smooth ones.
     """
+    if len(gram) < 2:
+        return _BLIND
+    some = slice(None, None, max(gram.shape[2] // _JUDGES, 1))
+    gram, cross, square = gram[:, :, some], cross[:, :, some], square[:, :, some]
     whole = square.sum(axis=0)
 
     def loss(penalties: tuple[float, float]) -> float:
@@ -272,12 +273,15 @@ def _chosen(gram: Array, cross: Array, square: Array) -> tuple[float, float]:
 
 
 def _solve(gram: Array, cross: Array, penalties: tuple[float, float]) -> Array:
-    """[P, N, K, K], [P, N, K] -> [P, N, K] each series' weights, shrunk to everyone's."""
+    """[P, N, K, K], [P, N, K] -> [P, N, K] each series' weights, shrunk to everyone's.
+
+    Those are shrunk to 1 for the seasonal rule and 0 for all others.
+    """
     k, (shrunk, leant) = gram.shape[-1], penalties
     power = np.trace(gram, axis1=2, axis2=3) / k + 1e-9
     gram, cross = gram / power[..., None, None], cross / power[..., None]
     unit = np.eye(k)
-    whole = gram.mean(axis=1) + shrunk * unit
-    shared = np.linalg.solve(whole, cross.mean(axis=1)[..., None])[..., 0]
+    whole, rule = gram.mean(axis=1) + shrunk * unit, unit[-_DRIFTS - 1]
+    shared = np.linalg.solve(whole, (cross.mean(axis=1) + shrunk * rule)[..., None])[..., 0]
     centred = cross + leant * shared[:, None, :]
     return settled(np.linalg.solve(gram + leant * unit, centred[..., None])[..., 0])

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +49,19 @@ def test_the_frames_of_an_origin_end_before_it(made):
         assert ahead["ds"].min() == made.panel.ds[origin]
         assert "y" not in ahead
         assert np.array_equal(past["y"].to_numpy().reshape(3, -1), made.panel.y[:, :origin])
+
+
+def test_of_a_short_past_everybody_sees_the_last_days_alone(made):
+    short = replace(made, known=2)
+    folder = exchange.write(short)
+    for k, origin in enumerate(made.origins):
+        past = pd.read_parquet(folder / str(k) / "history.parquet")
+        assert sorted(past["ds"].unique()) == list(made.panel.ds[origin - 48 : origin])
+        assert np.array_equal(
+            past["y"].to_numpy().reshape(3, -1), made.panel.y[:, origin - 48 : origin]
+        )
+        assert short.past(origin).y.shape == (3, 48)
+        assert np.array_equal(short.scale(origin), made.scale(origin))
 
 
 def test_the_truth_scores_nothing_lost_and_its_opposite_does(made):

@@ -2,19 +2,14 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from forecast.demand import Panel
 from forecast.features import past_of
-from forecast.models import MODELS
-from forecast.models.ridge import (
-    Crossed,
-    Weights,
-    candidates,
-    crossed,
-    crossed_weights,
-    taught_by,
-)
-from forecast.tasks import prepare
+from forecast.metrics import crps
+from forecast.models import MODELS, ridge
+from forecast.models.ridge import Crossed, Weights, candidates, crossed_weights, taught_by
+from forecast.tasks import LEVELS, prepare
 from tests.forecast import market
 
 
@@ -45,7 +40,7 @@ def test_a_series_never_seen_has_the_weights_of_all():
     task = prepare(market.panel(n=6, days=50), 24).task
     y = task.y.copy()
     y[0] = np.nan
-    found = crossed(replace(task, y=y), blocks=1).whole
+    found = crossed_weights(replace(task, y=y)).whole
     assert np.isfinite(found.own).all()
     spread = np.abs(found.own[0, 1:] - found.own[0, 1:].mean(axis=0)).max()
     assert np.abs(found.own[0, 0] - found.own[0, 1:].mean(axis=0)).max() < spread + 0.5
@@ -73,7 +68,6 @@ def test_left_out_errors_are_nearer_to_those_to_come():
     past = Panel(ids=ids, ds=ds[:end], y=y[:, :end], orders=y[:, :end], freq="1h")
     task = prepare(past, 48).task
     found = crossed_weights(task)
-    np.testing.assert_array_equal(found.whole.own, crossed(task, blocks=1).whole.own)
 
     def missed(weights: Weights | Crossed, origin: int) -> float:
         expected = weights.expected(task, past_of(task, task.rows, origin))
@@ -104,11 +98,11 @@ def test_weights_of_one_task_are_learned_once_and_of_another_anew():
 def test_only_series_that_are_asked_for_teach_and_have_weights():
     task = prepare(market.panel(n=6, days=50), 24).task
     asked = np.array([1, 4])
-    found = crossed(replace(task, rows=asked)).whole.own
+    found = crossed_weights(replace(task, rows=asked)).whole.own
     assert np.isfinite(found[:, asked]).all()
     assert np.isnan(np.delete(found, asked, axis=1)).all()
     alone = replace(task, rows=asked, y=np.where(np.isin(np.arange(6), asked)[:, None], task.y, 0))
-    np.testing.assert_array_equal(found, crossed(alone).whole.own)
+    np.testing.assert_array_equal(found, crossed_weights(alone).whole.own)
 
 
 def hourly(y: np.ndarray, horizon: int = 24):
@@ -128,20 +122,33 @@ def warm(n: int, days: int, seed: int) -> np.ndarray:
     return 40 + 5 * np.sin(hours / 24 * 2 * np.pi) + lasting
 
 
-def test_few_series_of_one_kind_have_much_the_same_weights():
+@pytest.fixture
+def lax(monkeypatch):
+    """Asks for weights with hardly a penalty."""
+
+    def asked(task):
+        with monkeypatch.context() as patch:
+            patch.setattr(ridge, "_SHARED", (1e-3,))
+            patch.setattr(ridge, "_OWN", (2e-4,))
+            return crossed_weights(replace(task))
+
+    return asked
+
+
+def test_few_series_of_one_kind_have_much_the_same_weights(lax):
     task = hourly(warm(4, 30, seed=0))
-    own, free = (crossed_weights(task, strict=strict).whole.own for strict in (True, False))
+    own, free = (weights(task).whole.own for weights in (crossed_weights, lax))
     assert np.ptp(own, axis=1).mean() < 0.5 * np.ptp(free, axis=1).mean()
 
 
-def test_few_noisy_series_err_less_with_penalties_chosen_by_days_left_out():
+def test_few_noisy_series_err_less_with_penalties_chosen_by_days_left_out(lax):
     chosen, fixed = [], []
     for seed in range(6):
         y = warm(4, 32, seed)
         task, came = hourly(y[:, : 24 * 31]), y[:, 24 * 31 :]
         past = past_of(task, task.rows, 24 * 31)
-        for strict, errors in ((True, chosen), (False, fixed)):
-            expected = crossed_weights(task, strict=strict).whole.expected(task, past)
+        for weights, errors in ((crossed_weights, chosen), (lax, fixed)):
+            expected = weights(task).whole.expected(task, past)
             errors.append(np.abs(expected - came).mean())
     assert np.mean(chosen) < 0.95 * np.mean(fixed)
 
@@ -152,10 +159,27 @@ def test_a_smooth_series_is_not_blurred_by_noisy_ones_beside_it():
     noisy = np.random.default_rng(0).normal(100, 10, (3, len(hours)))
     y = np.concatenate([smooth[None], noisy])
     task = hourly(y[:, : 24 * 31])
-    whole = crossed_weights(task, strict=True).whole
+    whole = crossed_weights(task).whole
     expected = whole.expected(task, past_of(task, task.rows, 24 * 31))
     yesterday = np.abs(y[0, 24 * 31 :] - y[0, 24 * 30 : 24 * 31]).mean()
     assert np.abs(expected[0] - y[0, 24 * 31 :]).mean() < 0.5 * yesterday
+
+
+@pytest.mark.parametrize("days", [12, 14, 17, 21])
+@pytest.mark.parametrize("n", [8, 60])
+def test_with_weeks_of_orders_weights_stay_near_the_rule(days, n):
+    """Three windows teach a dozen weights each product's chance; the rule has less to learn."""
+    whole = market.panel(n, 75, level=15.0)
+    end = 24 * 72
+    at, came = slice(end - 24 * days, end), whole.y[:, end:]
+    past = Panel(ids=whole.ids, ds=whole.ds[at], y=whole.y[:, at], orders=whole.orders[:, at])
+    task = prepare(past, 72).task
+    assert taught_by(task)
+    lost = {}
+    for name in ("seasonal", "ridge"):
+        found = MODELS[name]().fit(task).predict(task, task.origins[-1])
+        lost[name] = crps(came, found.quantiles, LEVELS).mean()
+    assert lost["ridge"] < 1.06 * lost["seasonal"]
 
 
 def test_a_saturday_is_like_the_last_one_not_like_friday():
@@ -166,7 +190,7 @@ def test_a_saturday_is_like_the_last_one_not_like_friday():
     y = (usual * np.exp(rng.normal(0, 0.1, len(hours))))[None]
     origin = 24 * (7 * 11 + 5)  # midnight before the last Saturday
     task = hourly(y[:, :origin])
-    whole = crossed_weights(task, strict=True).whole
+    whole = crossed_weights(task).whole
     expected = whole.expected(task, past_of(task, task.rows, origin))
     came = y[:, origin : origin + 24]
     assert np.abs(expected - came).mean() < 0.17 * came.mean()
