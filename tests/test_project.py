@@ -33,15 +33,19 @@ PRIVATE = {
 }
 
 
-def tracked() -> list[Path]:
-    """Every file that git knows or would add."""
+def listed() -> list[Path]:
+    """Everything that git knows or would add."""
     git = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     try:
-        listed = subprocess.check_output(git, cwd=ROOT, stderr=subprocess.DEVNULL)
+        names = subprocess.check_output(git, cwd=ROOT, stderr=subprocess.DEVNULL)
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("no git checkout")
-    paths = (ROOT / name for name in listed.decode().split("\0") if name)
-    return [path for path in paths if path.is_file()]
+    return [ROOT / name for name in names.decode().split("\0") if name]
+
+
+def tracked() -> list[Path]:
+    """Its files."""
+    return [path for path in listed() if path.is_file()]
 
 
 def pinned() -> dict[str, list[tuple[Requirement, int]]]:
@@ -53,6 +57,11 @@ def pinned() -> dict[str, list[tuple[Requirement, int]]]:
         assert all(re.fullmatch(r"sha256:[0-9a-f]{64}", one.strip()) for one in hashes), text
         found.setdefault(requirement.name, []).append((requirement, len(hashes)))
     return found
+
+
+def test_nothing_is_a_link():
+    """It would lead to a place of one machine."""
+    assert [path.name for path in listed() if path.is_symlink()] == []
 
 
 def test_the_lock_pins_everything_by_hash_and_names_no_registry():
