@@ -149,10 +149,11 @@ def _positive(y: Array) -> tuple[Array, Array]:
     low, least, middle, high = np.nanquantile(some, [0.0, 0.05, 0.5, 0.95], axis=1)
     usual = high > least
     spread = np.where(usual, (high - least) / _USUAL, np.nanstd(some, axis=1))
-    low = np.where(usual, np.maximum(low, least - _FAR * np.maximum(middle - least, spread)), low)
+    bound = np.where(usual, least - _FAR * np.maximum(middle - least, spread), low)
+    low = np.nanmin(np.where(some >= bound[:, None], some, np.nan), axis=1)
     offset[below] = np.minimum(low, 0) - 2 * spread
     moved = y - offset[:, None]
-    moved[below] = np.maximum(moved[below], 0.0)
+    moved[below] = np.maximum(moved[below], (low - offset[below])[:, None])
     return moved.astype(np.float32), offset
 
 
