@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import stats
+from scipy.special import betainc
 
 from forecast.usual import usual_at
 
@@ -272,12 +272,18 @@ def _quantities(
     whole = sizes.groupby(level=0).sum().reindex(run["account"]).fillna(0).to_numpy()
     share = np.maximum(share, own / (whole + _OWN))
     n = run["orders"].to_numpy()
-    rows["one"] = stats.binom.sf(rows["count"] - 1, n, np.minimum(share, 1.0))
+    rows["one"] = _at_least(rows["count"], n, np.minimum(share, 1.0))
     rows["odd"] = np.where(share < ODD, rows["count"], 0)
     each = rows.groupby("run").agg(one=("one", "min"), kinds=("one", "size"), odd=("odd", "sum"))
     each = each.reindex(runs.index)
-    many = stats.binom.sf(each["odd"] - 1, runs["orders"], _odd_share(usual, runs["code"]))
-    return np.minimum((each["one"] * each["kinds"]).to_numpy(), 1.0), np.asarray(many)
+    many = _at_least(each["odd"], runs["orders"], _odd_share(usual, runs["code"]))
+    return np.minimum((each["one"] * each["kinds"]).to_numpy(), 1.0), many
+
+
+def _at_least(count: pd.Series, n: Any, share: Any) -> Array:
+    """[R] binomial chance of `count` or more of n (DLMF 8.17.5)."""
+    k, n = count.to_numpy(dtype=np.float64), np.asarray(n, dtype=np.float64)
+    return np.where(k > 0, betainc(np.maximum(k, 1.0), n - k + 1, np.asarray(share)), 1.0)
 
 
 def _odd_share(usual: _Usual, code: pd.Series) -> Array:
@@ -318,7 +324,7 @@ def _unsigned_fakes(orders: pd.DataFrame, usual: _Usual, tests: float) -> pd.Dat
     base = runs["code"].to_numpy() * width - start
     among = np.searchsorted(order, base + runs["end"].to_numpy(), "right")
     among -= np.searchsorted(order, base + runs["start"].to_numpy(), "left")
-    chance = stats.binom.sf(runs["orders"] - 1, np.maximum(among, runs["orders"]), share)
+    chance = _at_least(runs["orders"], np.maximum(among, runs["orders"]), share)
     fake = runs[(chance * max(tests, 1.0) <= CHANCE) & (share < ODD)]
     fake = fake[~_habits(fake, usual.hours_of(fake["code"], "quantity"), "quantity")]
     return orders[orders["run"].isin(fake.index)].drop(columns="run")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy.special import betainc, betaincc
 
 from forecast.calendars import Clock
 from forecast.demand import Array, Panel
@@ -138,7 +138,7 @@ def _chunk(
     seen = np.bincount(run, weights=orders[mine, at], minlength=len(row))
     several = expected**2 / np.maximum(np.bincount(run, weights=m**2, minlength=len(row)), 1e-9)
     k = 1 / (1 / size[row] + _restless(orders, due, size, row) / np.maximum(several, 1.0))
-    low = stats.nbinom.cdf(seen, k, k / (k + np.maximum(expected, 1e-9))) <= chance
+    low = betainc(k, np.floor(seen) + 1, k / (k + np.maximum(expected, 1e-9))) <= chance
     keep = (low & odd & (seen <= _SHORTFALL * expected))[run]
     share = expected_share(orders[mine, at], m, size[mine])
     return Censored(
@@ -187,10 +187,10 @@ def expected_share(seen: Array, due: Array, size: Array) -> Array:
     (Dempster, Laird and Rubin 1977; Weatherford and Pölt 2002), with the mean known from elsewhere.
     """
     p = size / (size + np.maximum(due, 1e-9))
-    tail = stats.nbinom.sf(seen - 1, size, p)
-    mean = np.divide(
-        due * stats.nbinom.sf(seen - 2, size + 1, p), tail, out=seen.copy(), where=tail > 1e-12
-    )
+    least = np.floor(seen)
+    tail = np.where(least > 0, betaincc(size, np.maximum(least, 1), p), 1.0)
+    before = np.where(least > 1, betaincc(size + 1, np.maximum(least - 1, 1), p), 1.0)
+    mean = np.divide(due * before, tail, out=seen.copy(), where=tail > 1e-12)
     mean = np.maximum(mean, seen)
     return np.asarray(np.divide(mean, seen, out=np.full(seen.shape, np.nan), where=seen > 0))
 

@@ -20,6 +20,7 @@ _LEAK = 0.01  # slope of a neuron that is off
 _LEVELS = np.array([0.5, 0.5, *SIDES], dtype=np.float32)  # linear and log median, sides
 _SOFT = 0.05  # standardised errors below which pinball loss is quadratic
 _EPOCHS, _BATCH, _LEAST_STEPS = 8, 1024, 100  # steps an epoch has at least
+_BRIEF = 2  # by which epochs are divided
 _RATE, _WARM, _DECAY = 2e-3, 0.05, 0.02  # of a step, share in which it grows, of weights
 _KEPT = 230 / 256  # share of hidden neurons in a step
 _CODED = ("slot", "weekday", "category")  # columns whose values are no quantities
@@ -100,7 +101,7 @@ class Network:
 def train(sample: Sample, *, seed: int, brief: bool = False) -> Network:
     """Medians and sides by pinball loss, the mean's logarithm by Poisson deviance, all at once.
 
-    `brief`: a single net, for one of several learners whose mean is wanted.
+    `brief`: a single net, in half the epochs, for one of several learners whose mean is wanted.
     """
     scaling = _scaling(sample)
     z = scaling.inputs(sample.x)
@@ -114,7 +115,8 @@ def train(sample: Sample, *, seed: int, brief: bool = False) -> Network:
     )
     with ThreadPoolExecutor(workers()) as pool:
         streams = np.random.default_rng(seed).spawn(1 if brief else _count(len(z)))
-        nets = tuple(pool.map(lambda rng: _trained(lesson, rng), streams))
+        epochs = _EPOCHS // _BRIEF if brief else _EPOCHS
+        nets = tuple(pool.map(lambda rng: _trained(lesson, epochs, rng), streams))
     return Network(
         names=sample.names,
         scaling=scaling,
@@ -177,7 +179,7 @@ def _scaling(sample: Sample) -> Scaling:
     )
 
 
-def _trained(lesson: _Lesson, rng: np.random.Generator) -> tuple[Array, ...]:
+def _trained(lesson: _Lesson, epochs: int, rng: np.random.Generator) -> tuple[Array, ...]:
     """One net, by Adam with decoupled decay (Loshchilov & Hutter 2019) and dropout."""
     sizes = (lesson.inputs.shape[1], *_HIDDEN, 1 + len(_LEVELS))
     net: list[Array] = []
@@ -193,7 +195,7 @@ def _trained(lesson: _Lesson, rng: np.random.Generator) -> tuple[Array, ...]:
         kept = rng.integers(0, 256, shape, dtype=np.uint8) < 256 * _KEPT
         return kept / np.float32(_KEPT)
 
-    batches = list(_batches(len(lesson.inputs), rng))
+    batches = list(_batches(len(lesson.inputs), epochs, rng))
     for step, rows in enumerate(batches, start=1):
         done = step / len(batches)
         rate = _RATE * min(1.0, done / _WARM) * 0.5 * (1 + np.cos(np.pi * done))
@@ -209,9 +211,9 @@ def _trained(lesson: _Lesson, rng: np.random.Generator) -> tuple[Array, ...]:
     return tuple(net)
 
 
-def _batches(n: int, rng: np.random.Generator) -> Iterator[Array]:
+def _batches(n: int, epochs: int, rng: np.random.Generator) -> Iterator[Array]:
     size = _size(n)
-    for _ in range(_EPOCHS):
+    for _ in range(epochs):
         order = rng.permutation(n)
         yield from (order[k : k + size] for k in range(0, n - size + 1, size))
 

@@ -29,6 +29,7 @@ from forecast.shapes import ordinary
 from forecast.tasks import prepare
 from tests.forecast import market
 
+pytestmark = pytest.mark.usefixtures("brief_training")
 SLOW = {"harmonic", "mstl", "prophet", "statsmodels"}
 DAYS, RELEASES = 57, (10, 17, 26, 38, 47, 57)  # of history; days with a release at 19:00
 LEAGUE = ["seasonal_naive", "weekly_naive", "seasonal", "ridge"]

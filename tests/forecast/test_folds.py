@@ -95,9 +95,9 @@ def test_windows_that_fill_no_fifth_block_make_four_learners():
     assert (growth != 1.0).all()
 
 
-@pytest.mark.parametrize("windows", [8, 120])
-def test_hardly_any_windows_or_many_teach_one_learner(windows):
-    sample = noise(windows, rows=100)
+@pytest.mark.parametrize(("windows", "rows"), [(8, 100), (25, 2001)])
+def test_hardly_any_windows_or_many_rows_teach_one_learner(windows, rows):
+    sample = noise(windows, rows=rows)
     learned, growth = cross_fit(grow, sample, horizon=HOURS, seed=0)
     assert not isinstance(learned, Folds)
     assert growth is None

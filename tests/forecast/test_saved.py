@@ -24,6 +24,7 @@ from forecast.backtest import head
 from forecast.engine import DEFAULT_MEMBERS
 from tests.forecast import market
 
+pytestmark = pytest.mark.usefixtures("brief_training")
 DAYS = 32
 
 

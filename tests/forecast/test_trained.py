@@ -10,6 +10,7 @@ from forecast.backtest import head
 from forecast.metrics import crps
 from tests.forecast import market
 
+pytestmark = pytest.mark.usefixtures("brief_training")
 SLOW = {"harmonic", "mstl", "prophet", "statsmodels"}
 FAST = ["seasonal_naive", "seasonal", "ridge"]
 WITH_TREES = ["seasonal", "lightgbm"]
