@@ -97,10 +97,15 @@ def test_windows_that_fill_no_fifth_block_make_four_learners():
 
 @pytest.mark.parametrize(("windows", "rows"), [(8, 100), (25, 2001)])
 def test_hardly_any_windows_or_many_rows_teach_one_learner(windows, rows):
+    asked = []
+
+    def learn(sample, *, seed):
+        asked.append((len(sample.x), seed))
+        return "learned"
+
     sample = noise(windows, rows=rows)
-    learned, growth = cross_fit(grow, sample, horizon=HOURS, seed=0)
-    assert not isinstance(learned, Folds)
-    assert growth is None
+    assert cross_fit(learn, sample, horizon=HOURS, seed=7) == ("learned", None)
+    assert asked == [(windows * rows, 7)]
 
 
 @pytest.mark.parametrize("learn", [grow, train])

@@ -11,6 +11,7 @@ from forecast.models import MODELS, backcasts, corrected, intermittent, ridge
 from forecast.tasks import prepare
 from tests.forecast import market
 
+pytestmark = pytest.mark.usefixtures("brief_training")
 SLOW = {"harmonic", "mstl", "prophet", "statsmodels"}
 
 
