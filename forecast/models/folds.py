@@ -1,4 +1,4 @@
-"""Cross-fitting: where there are few rows, learners are judged by windows that they did not see.
+"""Cross-fitting: with little history, learners are judged by windows that they did not see.
 
 Errors of rows that a learner was trained on are smaller than those to come, and with little history
 much smaller, so the quantiles that it learned lie too close together. Each of several learners does
@@ -18,7 +18,7 @@ from forecast.models.sample import LEAST, SIDES, Learned, Quantiles, Sample
 
 _FOLDS = 5
 _BLOCK = 7  # windows next to each other that the same learner does without
-_ROWS = 50_000  # with more, a learner is nearly as sure as it should be
+_WINDOWS, _ROWS = 250, 50_000  # with more, a learner is nearly as sure as it should be
 _FEWEST = 60  # rows not seen that a stretch needs
 _STRETCH = (0.3, 5.0)  # the least and the most
 _WHOLE = 0.8  # power of a stretch: the mean of all learners errs less than the one it was told of
@@ -89,7 +89,7 @@ def _parts(sample: Sample, horizon: int) -> list[tuple[Array, Array]]:
     nothing was sold teaches nothing.
     """
     starts, window = np.unique(sample.origin, return_inverse=True)
-    if len(starts) < 2 * _FOLDS or len(sample.x) > _ROWS:
+    if not 2 * _FOLDS <= len(starts) <= _WINDOWS or len(sample.x) > _ROWS:
         return []
     block = min(_BLOCK, -(-len(starts) // _FOLDS))
     fold = np.arange(len(starts)) // block % _FOLDS

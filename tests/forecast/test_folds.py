@@ -95,8 +95,8 @@ def test_windows_that_fill_no_fifth_block_make_four_learners():
     assert (growth != 1.0).all()
 
 
-@pytest.mark.parametrize(("windows", "rows"), [(8, 100), (25, 2001)])
-def test_hardly_any_windows_or_many_rows_teach_one_learner(windows, rows):
+@pytest.mark.parametrize(("windows", "rows"), [(8, 100), (25, 2001), (251, 10)])
+def test_hardly_any_windows_or_many_teach_one_learner(windows, rows):
     asked = []
 
     def learn(sample, *, seed):
