@@ -187,12 +187,16 @@ def expected_share(seen: Array, due: Array, size: Array) -> Array:
     (Dempster, Laird and Rubin 1977; Weatherford and Pölt 2002), with the mean known from elsewhere.
     """
     p = size / (size + np.maximum(due, 1e-9))
-    least = np.floor(seen)
-    tail = np.where(least > 0, betaincc(size, np.maximum(least, 1), p), 1.0)
-    before = np.where(least > 1, betaincc(size + 1, np.maximum(least - 1, 1), p), 1.0)
+    tail, before = _at_least(seen, size, p), _at_least(seen - 1, size + 1, p)
     mean = np.divide(due * before, tail, out=seen.copy(), where=tail > 1e-12)
     mean = np.maximum(mean, seen)
     return np.asarray(np.divide(mean, seen, out=np.full(seen.shape, np.nan), where=seen > 0))
+
+
+def _at_least(count: Array, size: Array, p: Array) -> Array:
+    """[K] negative binomial chance of `count` or more (DLMF 8.17)."""
+    least = np.floor(count)
+    return np.where(least > 0, betaincc(size, np.maximum(least, 1.0), p), 1.0)
 
 
 def _weeks(orders: Array, clock: Clock) -> tuple[Array, Array, Array]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from forecast.demand import Array
 from forecast.models.chunks import workers
-from forecast.models.sample import CLIP, LEAST, SIDES, Quantiles, Sample, around
+from forecast.models.sample import BRIEF, CLIP, LEAST, SIDES, Quantiles, Sample, around
 
 _NETS, _STEPS = (2, 4), 6400  # the fewest and the most; training steps they share in between
 _HIDDEN = (160, 64)  # neurons of the hidden layers
@@ -20,7 +20,6 @@ _LEAK = 0.01  # slope of a neuron that is off
 _LEVELS = np.array([0.5, 0.5, *SIDES], dtype=np.float32)  # linear and log median, sides
 _SOFT = 0.05  # standardised errors below which pinball loss is quadratic
 _EPOCHS, _BATCH, _LEAST_STEPS = 8, 1024, 100  # steps an epoch has at least
-_BRIEF = 2  # by which epochs are divided
 _RATE, _WARM, _DECAY = 2e-3, 0.05, 0.02  # of a step, share in which it grows, of weights
 _KEPT = 230 / 256  # share of hidden neurons in a step
 _CODED = ("slot", "weekday", "category")  # columns whose values are no quantities
@@ -115,7 +114,7 @@ def train(sample: Sample, *, seed: int, brief: bool = False) -> Network:
     )
     with ThreadPoolExecutor(workers()) as pool:
         streams = np.random.default_rng(seed).spawn(1 if brief else _count(len(z)))
-        epochs = _EPOCHS // _BRIEF if brief else _EPOCHS
+        epochs = _EPOCHS // (BRIEF if brief else 1)
         nets = tuple(pool.map(lambda rng: _trained(lesson, epochs, rng), streams))
     return Network(
         names=sample.names,

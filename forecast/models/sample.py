@@ -12,6 +12,7 @@ from forecast.demand import Array
 SIDES = (0.05, 0.25, 0.75, 0.95)  # levels beside the median that are learned
 CLIP = 30.0  # standardised errors beyond are as bad as this
 LEAST = 500  # rows worth learning from
+BRIEF = 2  # by which the training of one of several learners is divided
 _FEW = 0.5  # orders a bucket below which quantiles come from pools of counts alone
 
 

@@ -10,10 +10,9 @@ import numpy as np
 
 from forecast.demand import Array
 from forecast.models.chunks import workers
-from forecast.models.sample import CLIP, LEAST, SIDES, Quantiles, Sample, around
+from forecast.models.sample import BRIEF, CLIP, LEAST, SIDES, Quantiles, Sample, around
 
 _ROUNDS, _SIDE_ROUNDS, _MEAN_ROUNDS = 280, 160, 100
-_BRIEF = 2  # by which they are divided
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +67,7 @@ def grow(sample: Sample, *, seed: int, brief: bool = False) -> Trees:
         side = settings | {"objective": "quantile"}
         jobs += [(side | {"alpha": level}, _SIDE_ROUNDS) for level in SIDES]
         data += [linear, log, *[linear] * len(SIDES)]
-    divisor = _BRIEF if brief else 1
+    divisor = BRIEF if brief else 1
     with ThreadPoolExecutor(workers()) as pool:
         longest = sorted(range(len(jobs)), key=lambda k: -jobs[k][1])
         done = pool.map(lambda k: lgb.train(jobs[k][0], data[k], jobs[k][1] // divisor), longest)

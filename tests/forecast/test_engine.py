@@ -26,7 +26,16 @@ def digests():
     ]
 
 
-def test_equal_input_and_seed_give_equal_bytes_on_another_processor_too():
+@pytest.fixture(scope="module")
+def here():
+    return digests()
+
+
+def test_equal_input_and_seed_give_equal_bytes(here):
+    assert digests() == here
+
+
+def test_another_processor_gives_equal_bytes(here):
     """One without AVX-512 whose linear algebra has other kernels."""
     told = """if True:
         from numpy._core._multiarray_umath import __cpu_features__ as features
@@ -41,7 +50,7 @@ def test_equal_input_and_seed_give_equal_bytes_on_another_processor_too():
         check=True,
         text=True,
     )
-    assert other.stdout.split()[-3:] == digests()
+    assert other.stdout.split()[-3:] == here
 
 
 def test_the_frame_has_exactly_the_columns_of_the_contract():
