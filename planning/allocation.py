@@ -317,7 +317,8 @@ class Allocation:
 
     def purse(self) -> Purse:
         """What may be spent, and what is."""
-        return Purse(self.supplier_cap, self.share, self.money(), self.limits.working_capital)
+        cash = float(self.limits.working_capital)  # never an int, a type of its own to numba
+        return Purse(self.supplier_cap, self.share, self.money(), cash)
 
     def mean_return(self) -> float:
         """Gain per money of all blocks so far."""

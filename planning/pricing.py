@@ -389,7 +389,8 @@ def _price_some(
     returns: Array,
     products: Array,
 ) -> Array:
-    blocks, count = np.empty((1024, 5)), 0
+    blocks = np.empty((1024, 5))
+    count = blocks[:0].size  # a literal 0 would be a type of its own, compiled for alone
     for product in products:
         wanted = unserved.bounds[product, -1] > unserved.bounds[product, 0]
         if wanted and terms.starts[product + 1] > terms.starts[product]:

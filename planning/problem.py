@@ -253,7 +253,7 @@ def _require(frame: pd.DataFrame, name: str, columns: Sequence[str]) -> None:
 
 
 def _limit(column: pd.Series) -> Array:
-    return column.astype(float).fillna(np.inf).to_numpy()
+    return column.astype(float).fillna(np.inf).to_numpy(copy=True)
 
 
 def _whole(column: pd.Series, least: int) -> Array:
@@ -269,8 +269,11 @@ def _whole(column: pd.Series, least: int) -> Array:
 
 
 def _number(column: pd.Series, low: float = 0.0, high: float = np.inf) -> Array:
-    """[n] float64; what is missing or outside of low to high is refused."""
-    values = column.to_numpy(dtype=float, na_value=np.nan)
+    """[n] float64; what is missing or outside of low to high is refused.
+
+    A copy: for arrays that can't be written, as pandas gives them, numba compiles everything anew.
+    """
+    values = column.to_numpy(dtype=float, na_value=np.nan, copy=True)
     wrong = ~((values >= low) & (values <= high) & np.isfinite(values))
     if wrong.any():
         told = f"from {low:g} to {high:g}" if np.isfinite(high) else f"{low:g} or more"
