@@ -119,9 +119,7 @@ def holdout(task: Task) -> Task | None:
         effort=_EFFORT,
         effects=effects,
         category_levels=levels,
-        level_start=level_starts(
-            effects.calm(before), clock, calendar=effects.calendar[task.category]
-        ),
+        level_start=level_starts(effects.calm(before), clock, calendar=effects.calendar),
     )
 
 

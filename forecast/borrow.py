@@ -71,7 +71,7 @@ class _Market:
 
     def factor(self, rows: Array, buckets: Array) -> Array:
         """[n, K] calendar and event effects."""
-        return self.effects.factor(self.kin.category, rows, self.clock.date[buckets], buckets)
+        return self.effects.factor(rows, self.clock.date[buckets], buckets)
 
     def flat(self, rows: Array, first: int = 0) -> Array:
         """[n, T − first] history freed of effects."""

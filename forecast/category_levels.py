@@ -13,7 +13,8 @@ import numpy as np
 
 from forecast.calendars import Clock
 from forecast.demand import Array
-from forecast.effects import Effects, settled
+from forecast.effects import Effects
+from forecast.sparse import settled
 
 _WINDOWS = (1e6, 28.0, 7.0, 3.0, 1.0, 0.5, 0.125)  # days before an origin that tell of a level
 _PRIOR = (1.0, 1.0, 0.0, 0.0, 0.0, 0.0)  # the last week's level stays: what nothing learned says
@@ -136,7 +137,7 @@ def _totals(
     week = effects.shape[:, clock.weekday[:length], clock.slot[:length]]
     counted = np.flatnonzero(lump > 0)
     for some in np.split(counted, np.arange(_CHUNK, len(counted), _CHUNK)):
-        factor = effects.factor(category, some, clock.date[buckets], buckets)
+        factor = effects.factor(some, clock.date[buckets], buckets)
         flat = y[some] / factor / lump[some, None]
         seen = np.isfinite(flat)
         flat = np.where(seen, flat, 0.0)

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
-from forecast.almanac import UNLIKELY
+from forecast.calendar_effects import DayEffects
 from forecast.calendars import Clock, Days, Events
 from forecast.demand import Array
 from forecast.event_sizes import AGES, Expected, event_boost, event_shapes
 from forecast.lead_lag import LeadLag, learn_lead_lag
-from forecast.sparse import sparse_effects
 
-_TREND_DAYS = 21
 _BUSY = (3.0, 10.0)  # orders + times its mean that a bucket counts as at most
 _EVERYONE, _CATEGORY = (0.5, 3.0), (24.0, 20.0)  # strengths of what their weeks are shrunk to
 _BUCKET_ORDERS = 5.0  # orders that a usual bucket counts as, in a series that counts no orders
@@ -24,16 +23,16 @@ _BUCKET_ORDERS = 5.0  # orders that a usual bucket counts as, in a series that c
 class Effects:
     """Factors on ordinary demand; 1 = none."""
 
-    calendar: Array  # float [C, D] by category and date
+    calendar: Array  # float32 [N, D] by product and date
     weekday: Array  # float [C, week] mean demand of a weekday against the mean day
     shape: Array  # float [C, week, day] mean demand of a time of week against the mean bucket
     event: Array  # float32 [types, ages, N]
     around: LeadLag | None  # what events do before their start and after their end
     boost: Array | None  # float32 [N, L] product of all events' factors; None = no event at all
 
-    def factor(self, category: Array, rows: Array, dates: Array, buckets: Array) -> Array:
+    def factor(self, rows: Array, dates: Array, buckets: Array) -> Array:
         """float32 [n, K] all effects together, in buckets that lie on `dates`."""
-        calm = self.calendar[:, dates].astype(np.float32)[category[rows]]
+        calm = self.calendar[rows[:, None], dates]
         return calm if self.boost is None else calm * self.boost[rows[:, None], buckets]
 
     def calm(self, y: Array, rows: Array | slice = slice(None)) -> Array:
@@ -52,8 +51,8 @@ def learn_effects(
 ) -> Effects:
     """Effects seen in `y` [N, T]; nothing after its last bucket is used.
 
-    Categories' daily sums over products without an event that day, against a running median, give
-    the calendar's effects (`sparse_effects`: all products first, then each category's difference).
+    Daily sums over products without an event that day give the calendar's effects
+    (`calendar_effects`: all products first, then each category's difference, then each product's).
     The units of event buckets against what calendar, week, level and other events expect give the
     events', by hours since the start, each product's shrunk to its category's, that to all
     products', that to what events of any name of the kind do (`event_sizes`). What is left in the
@@ -62,23 +61,26 @@ def learn_effects(
     busy = _busy(events, y.shape, clock)
     calm = y if busy is None else np.where(busy, np.nan, y).astype(np.float32)
     found = _Usual.learned(calm, clock, days, category, lump)
+    order = _units(y, lump)
     event = np.ones((len(events.types), len(AGES), len(y)), dtype=np.float32)
     boost = around = None
     if busy is not None:
-        order = _units(y, lump)
-        around = _around(y, calm, found, events, order)
+        beside = partial(learn_lead_lag, y, events=events, clock=clock, category=category)
+        around = beside(calm, found.rate(clock, y.shape[1]), order=order)
         if around is not None:  # whose days the calendar and the week may have taken for theirs
             calm = np.where(around.touched(events)[:, : y.shape[1]], np.nan, calm)
             found = _Usual.learned(calm, clock, days, category, lump)
-            around = _around(y, calm, found, events, order)
-        expected = Expected(calm=calm, calendar=found.calendar, clock=clock, category=category)
+            around = beside(calm, found.rate(clock, y.shape[1]), order=order)
+    calendar = found.days.by_product(calm, clock, days, category, order)
+    if busy is not None:
+        expected = Expected(calm=calm, calendar=calendar, clock=clock, category=category)
         event = event_shapes(y, expected, events, order)
         boost = event_boost(events, event, y.shape[0], len(clock.slot), clock.hours)
         if around is not None:
             boost *= around.boost(events, clock.hours)
     return Effects(
-        calendar=found.calendar,
-        weekday=found.weekday,
+        calendar=calendar,
+        weekday=found.days.weekday,
         shape=found.shape,
         event=event,
         around=around,
@@ -87,28 +89,23 @@ def learn_effects(
 
 
 class _Usual(NamedTuple):
-    """What calendar and week do, see `Effects`."""
+    """What calendar and week do to each category's demand."""
 
-    calendar: Array
-    weekday: Array
-    shape: Array
-    clock: Clock
-    category: Array
+    days: DayEffects
+    shape: Array  # float [C, week, day] mean demand of a time of week against the mean bucket
 
     @classmethod
     def learned(cls, calm: Array, clock: Clock, days: Days, category: Array, lump: Array) -> _Usual:
         """From history outside of events."""
-        calendar, weekday = _calendar(calm, clock, days, category)
-        shape = _shape(calm, clock, calendar, category, lump)
-        return cls(calendar, weekday, shape, clock, category)
+        found = DayEffects.learned(calm, clock, days, category)
+        return cls(found, _shape(calm, clock, found.calendar, category, lump))
 
-
-def _around(y: Array, calm: Array, usual: _Usual, events: Events, order: Array) -> LeadLag | None:
-    clock, at = usual.clock, np.arange(y.shape[1])
-    rate = usual.calendar[:, clock.date[at]] * usual.shape[:, clock.weekday[at], clock.slot[at]]
-    return learn_lead_lag(
-        y, calm, rate, events=events, clock=clock, category=usual.category, order=order
-    )
+    def rate(self, clock: Clock, length: int) -> Array:
+        """[C, length] in each bucket of the history."""
+        at = np.arange(length)
+        return (
+            self.days.calendar[:, clock.date[at]] * self.shape[:, clock.weekday[at], clock.slot[at]]
+        )
 
 
 def _units(y: Array, lump: Array) -> Array:
@@ -127,41 +124,6 @@ def _busy(events: Events, shape: tuple[int, ...], clock: Clock) -> Array | None:
     for a, b, rows in zip(events.start, events.stop, events.rows, strict=True):
         busy[rows, max(int(a), 0) : max(int(b) + tail, 0)] = True
     return busy
-
-
-def _whole_days(y: Array, clock: Clock) -> Array:
-    """[N, T] -> [N, D] sums of wholly observed days of the usual length, NaN for the others.
-
-    Stricter than `shifts` is, which scales up what it saw of a day: an effect of a few per cent
-    is looked for here.
-    """
-    starts, length = clock.days(y.shape[1])
-    total = np.add.reduceat(y.astype(np.float32), starts, axis=1)
-    whole = np.full((len(y), int(clock.date[-1]) + 1), np.nan, dtype=np.float32)
-    full = length == clock.day  # a local day of 23 or 25 hours has another sum
-    whole[:, clock.date[starts[full]]] = total[:, full]
-    return whole
-
-
-def _calendar(y: Array, clock: Clock, days: Days, category: Array) -> tuple[Array, Array]:
-    n_dates = int(clock.date[-1]) + 1
-    n_groups = int(category.max()) + 1 if len(category) else 1
-    weekday_of = np.zeros(n_dates, dtype=int)
-    weekday_of[clock.date] = clock.weekday
-    daily = _whole_days(y, clock)
-    seen = np.isfinite(daily)
-    level = np.where(seen, daily, 0).sum(axis=1) / np.maximum(seen.sum(axis=1), 1)
-    ordinary = ~days.breaks[:n_dates]
-    pooled = _relative(daily, level, np.zeros(len(y), dtype=int), 1, ordinary)
-    share_all = _weekday_share(pooled, weekday_of, clock.week, np.ones((1, clock.week)))
-    grouped = _relative(daily, level, category, n_groups, ordinary)
-    share = _weekday_share(grouped, weekday_of, clock.week, share_all)
-    effect = np.zeros((n_groups, n_dates))
-    if days.basis.shape[1]:
-        common = _day_effects(pooled / share_all[:, weekday_of], days)
-        left = grouped / share[:, weekday_of] / np.exp(common)
-        effect = common + _day_effects(left, days, part=0.5)
-    return np.exp(np.clip(effect, -2.0, 2.0)), share
 
 
 def _shape(y: Array, clock: Clock, calendar: Array, category: Array, lump: Array) -> Array:
@@ -218,69 +180,3 @@ def _by_place(
     unit = strength * float(usual.mean()) if usual.any() else 1.0
     top = np.bincount(place, weights=told, minlength=size) + unit * prior
     return np.asarray(top / (np.bincount(place, weights=usual, minlength=size) + unit))
-
-
-def _relative(daily: Array, level: Array, group: Array, n_groups: int, ordinary: Array) -> Array:
-    """[C, D] demand of each group's observed products against their usual demand and its trend.
-
-    The trend is that of `ordinary` days [D]: at the end of a history a long break would be it.
-    """
-    seen = np.isfinite(daily)
-    told = np.zeros((n_groups, daily.shape[1]))
-    usual = np.zeros_like(told)
-    for g in range(n_groups):
-        mine = group == g
-        told[g] = np.where(seen[mine], daily[mine], 0).sum(axis=0)
-        usual[g] = (seen[mine] * level[mine, None]).sum(axis=0)
-    ratio = np.divide(told, usual, out=np.full_like(told, np.nan), where=usual > 0)
-    trend = _running_median(np.where(ordinary, ratio, np.nan), _TREND_DAYS)
-    return np.divide(ratio, trend, out=np.full_like(ratio, np.nan), where=trend > 0)
-
-
-def _running_median(x: Array, width: int) -> Array:
-    """[C, D] median of the observed among the `width` days around; fewer at the ends."""
-    half = width // 2
-    padded = np.pad(x, ((0, 0), (half, half)), constant_values=np.nan)
-    windows = np.lib.stride_tricks.sliding_window_view(padded, width, axis=1)
-    some = np.isfinite(windows).any(axis=2)
-    filled = np.where(some[..., None], windows, 0.0)
-    return np.where(some, np.nanmedian(filled, axis=2), np.nan)
-
-
-def _weekday_share(relative: Array, weekday: Array, week: int, prior: Array) -> Array:
-    """[C, week] mean of each weekday, shrunk to `prior` as two days of evidence, mean 1."""
-    share: Array = np.repeat(np.asarray(prior, dtype=float), len(relative) // len(prior), axis=0)
-    for k in range(week):
-        some = relative[:, weekday == k]
-        seen = np.isfinite(some)
-        count = seen.sum(axis=1)
-        filled = np.where((count > 0)[:, None], some, 0.0)
-        middle = np.zeros(len(some))
-        if filled.shape[1]:
-            middle = np.asarray(np.nanmedian(filled, axis=1))
-        share[:, k] = (count * middle + 2 * share[:, k]) / (count + 2)
-    share = np.maximum(share, 0.02)
-    return np.asarray(share / share.mean(axis=1, keepdims=True))
-
-
-def _day_effects(ratio: Array, days: Days, part: float = 1.0) -> Array:
-    """[C, D] ratios -> [C, D] logarithm of the calendar's effects, also for future days.
-
-    `part` of the effects' usual size is expected. What seldom matters must have been seen twice: a
-    day of the month that came once may as well be the first of a new level.
-    """
-    told = np.log(np.clip(np.where(ratio > 0, ratio, np.nan), 0.05, 20.0))
-    times = days.basis[np.isfinite(told).any(axis=0)].sum(axis=0)
-    habit = (times >= 2) | (days.chance > UNLIKELY)
-    found = np.zeros((len(told), len(habit)))
-    slab, chance = part * days.size[habit], days.chance[habit]
-    found[:, habit] = sparse_effects(told, days.basis[:, habit], slab, chance)
-    return settled(np.einsum("cp,dp->cd", found, days.basis))
-
-
-def settled(x: Array) -> Array:
-    """Fitted numbers without the last digits, which differ between processors' linear algebra.
-
-    Trees would turn such a difference into another forecast.
-    """
-    return np.asarray(np.round(x, 6))

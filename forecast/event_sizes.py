@@ -22,7 +22,7 @@ class Expected:
     """What calendar, week and level alone let expect, fitted where no event was."""
 
     calm: Array  # [N, T] history, NaN during events
-    calendar: Array  # [C, D] factors by category and date
+    calendar: Array  # [N, D] factors by product and date
     clock: Clock
     category: Array  # int [N]
 
@@ -31,7 +31,7 @@ class Expected:
         around = slice(max(a - 21 * self.clock.day, 0), b + 7 * self.clock.day)
         window = self.calm[rows, around]
         at = np.arange(self.calm.shape[1])[around]
-        calendar = self.calendar[self.category[rows]]
+        calendar = self.calendar[rows]
         flat = window / calendar[:, self.clock.date[at]]
         weekend = self.clock.weekday[at] >= 5
         mean = np.zeros((len(rows), b - a))

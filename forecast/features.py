@@ -100,7 +100,7 @@ def past_of(task: Task, rows: Array, origin: int) -> Past:
     week = clock.day * clock.week
     first = max(origin - max(_KEEP_WEEKS * week, 4 * clock.day), 0)
     buckets = np.arange(first, origin + task.horizon)
-    factor = task.effects.factor(task.category, rows, clock.date[buckets], buckets)
+    factor = task.effects.factor(rows, clock.date[buckets], buckets)
     span = origin - first
     flat = task.told(rows, first, origin) / factor[:, :span]
     seen = np.isfinite(flat)

@@ -171,7 +171,7 @@ def _residuals(task: Task, rows: Array, starts: Array, rng: np.random.Generator)
     week = clock.day * clock.week
     begin = max(low - week, 0)
     buckets = np.arange(begin, high)
-    factor = task.effects.factor(task.category, rows, clock.date[buckets], buckets)
+    factor = task.effects.factor(rows, clock.date[buckets], buckets)
     shape = task.effects.shape[:, clock.weekday[buckets], clock.slot[buckets]]
     flat = task.y[rows, begin:high] / factor
     seen = np.isfinite(flat)

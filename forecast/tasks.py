@@ -73,9 +73,7 @@ def prepare(
     effects = learn_effects(
         y, clock=clock, days=days, events=planned, category=kin.category, lump=kin.lump
     )
-    start = level_starts(
-        effects.calm(y), clock, calendar=effects.calendar[kin.category], breaks=days.breaks
-    )
+    start = level_starts(effects.calm(y), clock, calendar=effects.calendar, breaks=days.breaks)
     moved = shifted(clean, y + offset[:, None], start)
     lent = borrow(y, clock=clock, effects=effects, kin=kin)
     task = _task(lent.y, ahead, kin, effects, level_start=start, seed=seed)

@@ -173,7 +173,7 @@ def sold_before(task: Task, past: Past) -> Sold:
     sale = seen & (np.nan_to_num(y) > 0)
     shape = task.effects.shape[:, clock.weekday[buckets], clock.slot[buckets]]
     exposure = shape.astype(np.float32)[task.category[rows]] * seen
-    exposure *= task.effects.factor(task.category, rows, clock.date[buckets], buckets)
+    exposure *= task.effects.factor(rows, clock.date[buckets], buckets)
     age = np.arange(whole)[::-1]
     weight = 0.5 ** (age[:, None] / np.asarray(HALF_LIVES))
     days = (len(rows), whole, clock.day)

@@ -9,7 +9,6 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from forecast.demand import Array
-from forecast.effects import settled
 from forecast.features import Past, Task, apart, change, mean_seen, past_of, past_origins, same_time
 from forecast.models.backcasts import past_errors, predicted
 from forecast.models.chunks import in_chunks
@@ -17,6 +16,7 @@ from forecast.models.model import Prediction
 from forecast.models.residuals import Counts
 from forecast.models.seasonal import Seasonal, SeasonalFit
 from forecast.shapes import ordinary
+from forecast.sparse import settled
 
 _SHARED = (1e-3, 1e-2, 1e-1, 1.0, 10.0)  # penalties of all series' weights to choose from, and
 _OWN = (2e-4, 2e-3, 2e-2, 2e-1, 2.0, 20.0, 200.0)  # of a series' own, against the candidates' size

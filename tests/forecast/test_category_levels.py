@@ -46,7 +46,7 @@ def ahead(panel, cut, horizon=24):
     )
     clock = clock_of(past, horizon, season=None)
     week = np.tile(SHAPE / SHAPE.mean(), (2, clock.week, 1))
-    still = np.ones((2, int(clock.date[-1]) + 1))
+    still = np.ones((len(past.y), int(clock.date[-1]) + 1), dtype=np.float32)
     levels = learn_category_levels(
         past.y,
         clock=clock,
@@ -54,7 +54,7 @@ def ahead(panel, cut, horizon=24):
             calendar=still,
             weekday=week.mean(axis=2),
             shape=week,
-            event=still,
+            event=np.ones((0, 0, len(past.y)), dtype=np.float32),
             around=None,
             boost=None,
         ),
