@@ -16,6 +16,8 @@ _TREND_DAYS = 21
 _MOST = 2.0  # logarithm of an effect
 _FEWEST = 5.0  # orders a day from which a product's own days are told from chance
 _MONTH = 28  # ordinary days of it to tell that from
+_APART = 0.3  # chance that a product differs by a day that may matter
+_TIMES = 3  # that a kind of day has come, to look at what it does to a product
 _STANDS_OUT = 3.0  # standard deviations, of a product's days of a kind, to look at it at all
 _PRODUCTS = 2.0  # that the calendar's own chance of an effect counts as, against those seen
 
@@ -152,33 +154,27 @@ def _log(ratio: Array) -> Array:
 def _day_effects(told: Array, days: Days, part: float = 1.0) -> Array:
     """[C, D] logarithms of ratios -> [C, D] of the calendar's effects, also for future days.
 
-    `part` of the effects' usual size is expected.
+    `part` of the effects' usual size is expected. What seldom matters must have been seen twice: a
+    day of the month that came once may as well be the first of a new level.
     """
-    habit = _habit(told, days)
+    times = days.basis[np.isfinite(told).any(axis=0)].sum(axis=0)
+    habit = (times >= 2) | (days.chance > UNLIKELY)
     basis, size = days.basis[:, habit], part * days.size[habit]
     found = sparse_effects(told, basis, size, days.chance[habit])
     return settled(np.einsum("cp,dp->cd", found, basis))
 
 
-def _habit(told: Array, days: Days) -> Array:
-    """bool [P] kinds of days of which something can be told.
-
-    What seldom matters must have been seen twice: a day of the month that came once may as well be
-    the first of a new level.
-    """
-    times = days.basis[np.isfinite(told).any(axis=0)].sum(axis=0)
-    return np.asarray((times >= 2) | (days.chance > UNLIKELY))
-
-
 def _own_effects(told: Array, days: Days) -> Array:
     """[n, D] effects on products in which a kind of day stands out; 0 for the others.
 
+    It must have come on several occasions: once, a product may as well have been out of stock.
     In how many products a kind of day matters is learned as well (empirical Bayes): effects are
     found with the calendar's chances, then again with the share of products that had one.
     """
-    habit = _habit(told, days)
-    basis, size, chance = days.basis[:, habit], days.size[habit], days.chance[habit]
     seen = np.isfinite(told)
+    begins = np.diff(days.basis.T * seen.any(axis=0), axis=1, prepend=0.0)
+    again = (begins > 0).sum(axis=1) >= _TIMES
+    basis, size, chance = days.basis[:, again], days.size[again], _APART * days.chance[again]
     middle = np.nanmedian(told, axis=1, keepdims=True)
     sums = np.einsum("nd,dp->np", np.where(seen, told - middle, 0.0), basis)
     times = np.einsum("nd,dp->np", seen, basis)
