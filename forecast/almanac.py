@@ -16,8 +16,10 @@ from forecast.demand import Array
 FAR = -99  # days to a festival that is not near
 WORKDAY_LIKE = 2  # a make-up workday has the shape of a Wednesday
 _PAY_DAYS = (1, 2, 5, 10, 15, 20, 25)  # days of the month that may well differ from the rest
+_PAID = (5, 10, 15, 20, 25)  # whose pay may come on the last working day up to them
 _SHOPPING = ((6, 18), (11, 11), (12, 12))  # month and day of China's shopping festivals
 _LIKELY, UNLIKELY = 0.3, 0.05  # chances that a day of the calendar differs from the rest
+_EARLY = 0.15  # chance that pay comes early
 _RUN_UP = 7  # days before a shopping festival that may differ
 _WEEK = 7  # other days that must be known before those of a break are left out
 _LONG = 3  # days off in a row that say nothing of ordinary ones
@@ -86,7 +88,9 @@ def days_on(dates: pd.DatetimeIndex, *, country: str | None, told: Array) -> Day
     inner = slice(_PAD, -_PAD)
     again = _again(name[inner], np.asarray(dates.year))
     named = [name == each for each in again]
-    basis, size, chance = _basis(month_day, month_left, holiday, festival, shopping, named)
+    weekend = np.isin(np.asarray(wide.day_of_week), list(_weekend(country)))
+    idle = (holiday > 0) | (weekend & (holiday == 0))
+    basis, size, chance = _basis(month_day, month_left, holiday, festival, shopping, named, idle)
     years = set(dates.year)
     return Days(
         basis=basis[inner],
@@ -126,8 +130,12 @@ def _basis(
     festival: Array,
     shopping: dict[str, Array],
     named: list[Array],
+    idle: Array,
 ) -> tuple[Array, Array, Array]:
-    """Columns [D, P], the size [P] of their effects where there are any, the chance [P] of that."""
+    """Columns [D, P], the size [P] of their effects where there are any, the chance [P] of that.
+
+    `idle` [D] are days on which most don't work: what is due on one may be paid the day before.
+    """
     sale = np.zeros(len(month_day), dtype=bool)
     for since in shopping.values():
         sale |= since == 0
@@ -136,6 +144,10 @@ def _basis(
     size = [0.6 if k in _PAY_DAYS else 0.4 for k in range(1, 32)] + [0.6, 0.3, 0.2]
     chance = [_LIKELY if k in _PAY_DAYS else UNLIKELY for k in range(1, 32)]
     chance += [_LIKELY, UNLIKELY, UNLIKELY]
+    columns += [_before(month_day == k, idle) & ~sale for k in _PAID]
+    columns += [_before(month_left == 0, idle)]
+    size += [0.6] * (len(_PAID) + 1)
+    chance += [_EARLY] * len(_PAID) + [_LIKELY]
     off = holiday > 0
     eve = np.append(off[1:] & ~off[:-1], False)
     columns += [off, holiday < 0, eve, *named]
@@ -150,6 +162,22 @@ def _basis(
             size += [own] * len(each) + [shared]
     chance += [_LIKELY] * (len(columns) - len(chance))
     return np.stack(columns, axis=1).astype(np.float64), np.asarray(size), np.asarray(chance)
+
+
+def _before(due: Array, idle: Array) -> Array:
+    """bool [D] the days `due`, or where they are `idle` the last day before that is not."""
+    place = np.arange(len(due))
+    last = np.maximum.accumulate(np.where(idle, -1, place))
+    return np.isin(place, last[due])
+
+
+def _weekend(country: str | None) -> set[int]:
+    """Weekdays of it, 0 = Monday."""
+    if country is None:
+        return {5, 6}
+    import holidays
+
+    return set(holidays.country_holidays(country).weekend)
 
 
 def _public(

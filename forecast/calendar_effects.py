@@ -10,7 +10,7 @@ import pandas as pd
 from forecast.almanac import UNLIKELY
 from forecast.calendars import Clock, Days
 from forecast.demand import Array
-from forecast.sparse import settled, sparse_effects, spread
+from forecast.sparse import settled, sparse_effects
 
 _TREND_DAYS = 21
 _MOST = 2.0  # logarithm of an effect
@@ -178,7 +178,8 @@ def _own_effects(told: Array, days: Days) -> Array:
     middle = np.nanmedian(told, axis=1, keepdims=True)
     sums = np.einsum("nd,dp->np", np.where(seen, told - middle, 0.0), basis)
     times = np.einsum("nd,dp->np", seen, basis)
-    some = (np.abs(sums) > _STANDS_OUT * spread(told, seen) * np.sqrt(times)).any(axis=1)
+    noise = np.nanstd(told, axis=1, keepdims=True)
+    some = (np.abs(sums) > _STANDS_OUT * noise * np.sqrt(times)).any(axis=1)
     found = sparse_effects(told[some], basis, size, chance)
     matters = np.minimum((found / size) ** 2, 1.0).sum(axis=0)
     chance = (matters + _PRODUCTS * chance) / (len(told) + _PRODUCTS)

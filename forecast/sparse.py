@@ -52,7 +52,7 @@ def _fitted(y: Array, columns: Array, slab: Array, chance: Array) -> Array:
         x = _against_yesterday(columns[None], alone, before)
         fresh = _against_yesterday(told[..., None], alone, before)[..., 0]
         error = fresh - np.einsum("cdp,cp->cd", x, effect)
-        noise = np.maximum(spread(error, seen), _NOISE)
+        noise = np.maximum(_spread(error, seen), _NOISE)
         weight = seen / (1 + (error / (_FREAK * noise)) ** 2) / noise**2
         gram = np.einsum("cdp,cdq->cpq", weight[..., None] * x, x)
         cross = np.einsum("cdp,cd->cp", x, weight * fresh)
@@ -69,7 +69,7 @@ def _against_yesterday(x: Array, alone: Array, before: Array) -> Array:
 
 def _lingering(error: Array, seen: Array, follows: Array) -> Array:
     """[C] correlation of an error with the day before's, 0 or more."""
-    most = 4 * spread(error, seen) + 1e-9
+    most = 4 * _spread(error, seen) + 1e-9
     calm = np.clip(error, -most, most)
     pair = follows[:, 1:]
     both = (calm[:, 1:] * calm[:, :-1] * pair).sum(axis=1)
@@ -77,7 +77,7 @@ def _lingering(error: Array, seen: Array, follows: Array) -> Array:
     return np.asarray(np.clip(linger, 0, _MOST_LINGER))
 
 
-def spread(x: Array, seen: Array) -> Array:
+def _spread(x: Array, seen: Array) -> Array:
     """[C, 1] standard deviation as the median absolute deviation tells it."""
     known = np.where(seen, x, np.nan)
     off = np.abs(known - np.nanmedian(known, axis=1, keepdims=True))

@@ -188,6 +188,39 @@ def test_the_eve_of_spring_festival_does_what_it_did_last_year(jump):
     np.testing.assert_allclose(found["2026-02-15"], 1.0, atol=0.1)
 
 
+@pytest.mark.parametrize(
+    ("last", "paid", "next_paid", "due"),
+    [  # on Saturday the 28th of February and the 9th of May China works
+        (
+            "2026-05-27",
+            ["2026-01-30", "2026-02-28", "2026-03-31", "2026-04-30"],
+            "2026-05-29",
+            "2026-05-31",
+        ),
+        (
+            "2026-05-07",
+            ["2026-01-09", "2026-02-10", "2026-03-10", "2026-04-10"],
+            "2026-05-09",
+            "2026-05-10",
+        ),
+    ],
+    ids=["month end", "10th"],
+)
+def test_pay_that_is_due_on_a_day_off_comes_on_the_last_working_day_before(
+    last, paid, next_paid, due
+):
+    found = factors_of("2026-01-01", last, [(day, day, 2.0) for day in paid])
+    assert found[next_paid] == pytest.approx(2.0, rel=0.15)
+    assert found[due] == pytest.approx(1.0, abs=0.15)
+
+
+def test_pay_that_comes_on_its_day_whatever_day_that_is_stays_there():
+    paid = [f"2026-{month:02d}-10" for month in range(1, 5)]
+    found = factors_of("2026-01-01", "2026-05-07", [(day, day, 2.0) for day in paid])
+    assert found["2026-05-10"] == pytest.approx(2.0, rel=0.15)
+    assert found["2026-05-09"] == pytest.approx(1.0, abs=0.15)
+
+
 def test_a_shopping_festival_that_was_never_seen_moves_nothing():
     found = factors("2026-06-25", "2026-11-01", 2.0)
     assert np.abs(np.log(found["2026-11-02":"2026-12-12"])).max() < 0.05
