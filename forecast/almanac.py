@@ -19,7 +19,6 @@ _PAY_DAYS = (1, 2, 5, 10, 15, 20, 25)  # days of the month that may well differ 
 _PAID = (5, 10, 15, 20, 25)  # whose pay may come on the last working day up to them
 _SHOPPING = ((6, 18), (11, 11), (12, 12))  # month and day of China's shopping festivals
 _LIKELY, UNLIKELY = 0.3, 0.05  # chances that a day of the calendar differs from the rest
-_EARLY = 0.15  # chance that pay comes early
 _RUN_UP = 7  # days before a shopping festival that may differ
 _WEEK = 7  # other days that must be known before those of a break are left out
 _LONG = 3  # days off in a row that say nothing of ordinary ones
@@ -147,7 +146,7 @@ def _basis(
     columns += [_before(month_day == k, idle) & ~sale for k in _PAID]
     columns += [_before(month_left == 0, idle)]
     size += [0.6] * (len(_PAID) + 1)
-    chance += [_EARLY] * len(_PAID) + [_LIKELY]
+    chance += [UNLIKELY] * len(_PAID) + [_LIKELY]
     off = holiday > 0
     eve = np.append(off[1:] & ~off[:-1], False)
     columns += [off, holiday < 0, eve, *named]
