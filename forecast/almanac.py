@@ -79,7 +79,9 @@ def days_on(dates: pd.DatetimeIndex, *, country: str | None, told: Array) -> Day
     """Calendar of consecutive local `dates` [D]; `told` are days that the user calls holidays."""
     pad = pd.Timedelta(days=_PAD)
     wide = pd.date_range(dates[0] - pad, dates[-1] + pad, freq="D")
-    holiday, festival, provisional, rest, name = _public(wide, country)
+    weekend = _weekend(country)
+    resting = np.isin(np.asarray(wide.day_of_week), list(weekend))
+    holiday, festival, provisional, name = _public(wide, country, resting)
     holiday[_PAD:-_PAD][told] = 1
     shopping = shopping_offsets(wide) if country == "CN" else {}
     month_day = np.asarray(wide.day)
@@ -87,8 +89,7 @@ def days_on(dates: pd.DatetimeIndex, *, country: str | None, told: Array) -> Day
     inner = slice(_PAD, -_PAD)
     again = _again(name[inner], np.asarray(dates.year))
     named = [name == each for each in again]
-    weekend = np.isin(np.asarray(wide.day_of_week), list(_weekend(country)))
-    idle = (holiday > 0) | (weekend & (holiday == 0))
+    idle = (holiday > 0) | (resting & (holiday == 0))
     basis, size, chance = _basis(month_day, month_left, holiday, festival, shopping, named, idle)
     years = set(dates.year)
     return Days(
@@ -100,7 +101,7 @@ def days_on(dates: pd.DatetimeIndex, *, country: str | None, told: Array) -> Day
         holiday=holiday[inner],
         festival=festival[inner],
         provisional=tuple(year for year in provisional if year in years),
-        rest=rest,
+        rest=_last_of(weekend),
     )
 
 
@@ -180,12 +181,12 @@ def _weekend(country: str | None) -> set[int]:
 
 
 def _public(
-    dates: pd.DatetimeIndex, country: str | None
-) -> tuple[Array, Array, tuple[int, ...], int, Array]:
-    """Holiday flags, days since Spring Festival, provisional years, weekend's last day, names."""
+    dates: pd.DatetimeIndex, country: str | None, resting: Array
+) -> tuple[Array, Array, tuple[int, ...], Array]:
+    """Holiday flags, days since Spring Festival, provisional years, names; by days of weekends."""
     flags, festival = np.zeros(len(dates), dtype=int), np.full(len(dates), FAR)
     if country is None:
-        return flags, festival, (), 6, np.full(len(dates), "")
+        return flags, festival, (), np.full(len(dates), "")
     import holidays
 
     years = range(dates[0].year - 1, dates[-1].year + 2)
@@ -196,7 +197,7 @@ def _public(
     made_up: set[dt.date] = set(getattr(known, "weekend_workdays", ()))
     day = [stamp.date() for stamp in dates]
     flags = np.array([(d in named) - (d in made_up) for d in day], dtype=int)
-    weekend = np.isin(np.asarray(dates.day_of_week), list(known.weekend)) & (flags == 0)
+    weekend = resting & (flags == 0)
     flags = np.where(_within_breaks(flags > 0, weekend, whole=country == "CN"), 1, flags)
     if country == "CN":
         festival = _spring_festival(dates, named)
@@ -205,7 +206,7 @@ def _public(
     else:
         provisional = tuple(sorted({d.year for d in day if _ESTIMATED in named.get(d, "")}))
     name = _names(flags > 0, [named.get(d, "") for d in day])
-    return flags, festival, provisional, _last_of(set(known.weekend)), name
+    return flags, festival, provisional, name
 
 
 def _names(off: Array, named: list[str]) -> Array:

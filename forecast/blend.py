@@ -10,9 +10,9 @@ import numpy as np
 from forecast.calibrate import Calibration, calibrate, neutral
 from forecast.category_levels import learn_category_levels
 from forecast.closed import closed, emptied
-from forecast.demand import Array
+from forecast.demand import Array, mean_units
 from forecast.effects import learn_effects
-from forecast.features import Task, mean_units
+from forecast.features import Task
 from forecast.metrics import crps, mase_scale
 from forecast.models import Model, Prediction
 from forecast.models.chunks import in_chunks

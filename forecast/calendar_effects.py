@@ -9,7 +9,7 @@ import pandas as pd
 
 from forecast.almanac import UNLIKELY
 from forecast.calendars import Clock, Days
-from forecast.demand import Array
+from forecast.demand import Array, mean_units
 from forecast.sparse import settled, sparse_effects
 
 _TREND_DAYS = 21
@@ -35,7 +35,7 @@ class DayEffects(NamedTuple):
         n_groups = int(category.max()) + 1 if len(category) else 1
         weekday_of = _weekday_of(clock)
         daily = _whole_days(y, clock)
-        level = _level(daily)
+        level = mean_units(daily)
         ordinary = ~days.breaks[:n_dates]
         pooled = _relative(daily, level, np.zeros(len(y), dtype=int), 1, ordinary)
         share_all = _weekday_share(pooled, weekday_of, clock.week, np.ones((1, clock.week)))
@@ -62,7 +62,7 @@ class DayEffects(NamedTuple):
         ordinary = ~days.breaks[: daily.shape[1]]
         seen = np.isfinite(daily[:, ordinary]).sum(axis=1)
         shared = np.bincount(category)[category] > 1
-        some = np.flatnonzero(shared & (seen >= _MONTH) & (_level(daily) >= _FEWEST * order))
+        some = np.flatnonzero(shared & (seen >= _MONTH) & (mean_units(daily) >= _FEWEST * order))
         if not days.basis.shape[1] or not len(some):
             return calendar
         flat = daily[some] / calendar[some] / order[some, None]
@@ -96,12 +96,6 @@ def _whole_days(y: Array, clock: Clock) -> Array:
     full = length == clock.day  # a local day of 23 or 25 hours has another sum
     whole[:, clock.date[starts[full]]] = total[:, full]
     return whole
-
-
-def _level(daily: Array) -> Array:
-    """[N] mean of the observed days, 0 without any."""
-    seen = np.isfinite(daily)
-    return np.asarray(np.where(seen, daily, 0).sum(axis=1) / np.maximum(seen.sum(axis=1), 1))
 
 
 def _relative(daily: Array, level: Array, group: Array, n_groups: int, ordinary: Array) -> Array:

@@ -408,3 +408,10 @@ def _first_bucket(
     quiet = np.diff(busy, prepend=busy[0]) >= 7 * per_day
     stray = quiet & (before <= 0.001 * count.sum())
     return int(busy[np.flatnonzero(stray)[-1]] if stray.any() else busy[0])
+
+
+def mean_units(y: Array, dtype: npt.DTypeLike | None = None) -> Array:
+    """[N] mean of what was observed of [N, T], summed as `dtype`; 0 where nothing was."""
+    seen = np.isfinite(y)
+    total = np.where(seen, y, 0).sum(axis=1, dtype=dtype)
+    return np.asarray(total / np.maximum(seen.sum(axis=1), 1))

@@ -10,7 +10,7 @@ import numpy as np
 
 from forecast.calendar_effects import DayEffects
 from forecast.calendars import Clock, Days, Events
-from forecast.demand import Array
+from forecast.demand import Array, mean_units
 from forecast.event_sizes import AGES, Expected, event_boost, event_shapes
 from forecast.lead_lag import LeadLag, learn_lead_lag
 
@@ -110,9 +110,7 @@ class _Usual(NamedTuple):
 
 def _units(y: Array, lump: Array) -> Array:
     """[N] units that weigh as one order in an event's effect, above 0."""
-    seen = np.isfinite(y)
-    total = np.where(seen, y, 0).sum(axis=1, dtype=np.float64)
-    bucket = total / np.maximum(seen.sum(axis=1), 1) / _BUCKET_ORDERS
+    bucket = mean_units(y, np.float64) / _BUCKET_ORDERS
     return np.where(lump > 0, lump, np.maximum(bucket, 1e-9))
 
 

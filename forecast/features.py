@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from forecast.calendars import Clock, Days, Events
 from forecast.category_levels import CategoryLevels
@@ -316,10 +315,3 @@ def mean_seen(x: Array) -> Array:
     count = seen.sum(axis=0)
     total = np.where(seen, x, 0).sum(axis=0)
     return np.asarray(np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0))
-
-
-def mean_units(y: Array, dtype: npt.DTypeLike | None = None) -> Array:
-    """[N] mean of what was observed of [N, T], summed as `dtype`; 0 where nothing was."""
-    seen = np.isfinite(y)
-    total = np.where(seen, y, 0).sum(axis=1, dtype=dtype)
-    return np.asarray(total / np.maximum(seen.sum(axis=1), 1))

@@ -10,8 +10,7 @@ import pandas as pd
 from forecast.almanac import UNLIKELY
 from forecast.calendars import Clock, Events, buckets_around, clock_of, days_of, events_of
 from forecast.clean import observed
-from forecast.demand import Array, Panel
-from forecast.features import mean_units
+from forecast.demand import Array, Panel, mean_units
 from forecast.forecasts import Forecast
 from forecast.known import checked_events, checked_products
 from forecast.levels import level_index

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from forecast.demand import Array
-from forecast.features import Past, Task, mean_units, past_origins, same_time
+from forecast.demand import Array, mean_units
+from forecast.features import Past, Task, past_origins, same_time
 from forecast.models.backcasts import past_errors, predicted
 from forecast.models.model import Prediction
 from forecast.models.residuals import Counts, error_quantiles

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from forecast.demand import Array
-from forecast.features import Task, mean_units, past_of
+from forecast.demand import Array, mean_units
+from forecast.features import Task, past_of
 from forecast.models.model import Prediction
 from forecast.models.patience import Failure, each
 from forecast.models.seasonal import Seasonal, SeasonalFit
