@@ -6,6 +6,7 @@ import json
 import resource
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,8 @@ from exchange import folder_of
 from sets import Set
 from sources import load
 
-from forecast import LEVELS, Forecast, forecast
+from forecast import LEVELS, forecast
+from forecast.demand import Array
 
 NAME = "peakahead"
 
@@ -24,27 +26,36 @@ def main(name: str, bench: Path) -> None:
     data = load(name, bench)
     if data is None:
         raise SystemExit(f"{name} is not in {bench}")
-    seconds = []
-    for k, origin in enumerate(data.origins):
+
+    def told(origin: int) -> Array:
         past = data.past(origin)
-        started = time.perf_counter()
-        found = forecast(
+        return forecast(
             past,
             data.horizon,
             products=data.products,
             events=data.events,
             country=data.country,
             season=past.season,
-        )
+        ).quantiles
+
+    store(data, NAME, told)
+
+
+def store(data: Set, model: str, told: Callable[[int], Array]) -> None:
+    """Writes what a model tells from each origin [N, H, Q], and what that cost."""
+    seconds = []
+    for k, origin in enumerate(data.origins):
+        started = time.perf_counter()
+        quantiles = told(origin)
         seconds.append(time.perf_counter() - started)
-        _write(data, found, folder_of(data) / str(k) / f"{NAME}.parquet")
+        _write(data, quantiles, folder_of(data) / str(k) / f"{model}.parquet")
     facts = {
         "seconds": float(np.mean(seconds)),
         "reached": len(data.panel.ids),
         "series": len(data.panel.ids),
         "peak_rss_mb": peak_rss_mb(),
     }
-    (folder_of(data) / f"{NAME}.json").write_text(json.dumps(facts))
+    (folder_of(data) / f"{model}.json").write_text(json.dumps(facts))
 
 
 def peak_rss_mb() -> float:
@@ -58,11 +69,11 @@ def peak_rss_mb() -> float:
     return (int(own.split()[1]) + children) / 1024
 
 
-def _write(data: Set, found: Forecast, path: Path) -> None:
-    flat = found.quantiles.reshape(-1, len(LEVELS))
+def _write(data: Set, quantiles: Array, path: Path) -> None:
+    flat = quantiles.reshape(-1, len(LEVELS))
     frame = pd.DataFrame(flat, columns=[f"q{level:g}" for level in LEVELS])
-    frame.insert(0, "step", np.tile(np.arange(data.horizon), len(found.ids)))
-    frame.insert(0, "unique_id", np.repeat(found.ids.astype(str), data.horizon))
+    frame.insert(0, "step", np.tile(np.arange(data.horizon), len(data.panel.ids)))
+    frame.insert(0, "unique_id", np.repeat(data.panel.ids.astype(str), data.horizon))
     frame.to_parquet(path, index=False)
 
 

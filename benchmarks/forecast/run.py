@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pandas as pd
 from exchange import folder_of, write
+from oracle import NAME as ORACLE
 from ours import NAME
 from packaged import system_python
 from score import COLUMNS, FALLBACK, row
@@ -94,12 +95,13 @@ def run_peer(peer: str, folder: Path, limit: float, version: str) -> None:
     facts.write_text(json.dumps(json.loads(facts.read_text()) | {"commit": version}))
 
 
-def run_ours(name: str, bench: Path, version: str) -> None:
-    """Ours on one set, with its default settings."""
+def run_here(script: str, model: str, name: str, bench: Path, version: str) -> None:
+    """A script of our own environment on one set: ours with its default settings, or the oracle."""
+    print(f"{name}: {model}", flush=True)
     subprocess.run(
-        [sys.executable, HERE / "ours.py", name, bench], env=_with_root() | CALM, check=True
+        [sys.executable, HERE / script, name, bench], env=_with_root() | CALM, check=True
     )
-    facts = CACHE / "sets" / name / f"{NAME}.json"
+    facts = CACHE / "sets" / name / f"{model}.json"
     facts.write_text(json.dumps(json.loads(facts.read_text()) | {"commit": version}))
 
 
@@ -124,9 +126,10 @@ def measure(name: str, options: argparse.Namespace, version: str) -> None:
             print(f"{name}: {peer}", flush=True)
             run_peer(peer, folder, options.limit, version)
     if not options.peers_only:
-        print(f"{name}: {NAME}", flush=True)
-        run_ours(name, options.bench, version)
-    there = [model for model in (NAME, *PEERS) if (folder / f"{model}.json").exists()]
+        run_here("ours.py", NAME, name, options.bench, version)
+        if name == "market":
+            run_here("oracle.py", ORACLE, name, options.bench, version)
+    there = [model for model in (NAME, ORACLE, *PEERS) if (folder / f"{model}.json").exists()]
     made = {"commit": version}  # of forecasts that don't say
     rows = pd.DataFrame([made | row(data, folder, model) for model in there])
     rows = rows.reindex(columns=COLUMNS)

@@ -23,6 +23,17 @@ PRODUCT_DAY = (0.18, 0.8)
 
 
 @dataclass(frozen=True, kw_only=True)
+class Noise:
+    """Logs of random factors of demand on D days; F families, N products."""
+
+    market_day: Array  # [D, 1]
+    family_day: Array  # [D, F]
+    market_hour: Array  # [24 D, 1]
+    family_hour: Array  # [24 D, F]
+    product_day: Array  # [D, N]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Demand:
     """Everything that a day's arrivals are drawn from; F families, S segments, D days."""
 
@@ -33,8 +44,7 @@ class Demand:
     gap: tuple[int, int]  # the outage: first hour, hours
     level: Array  # [S, F, D]
     shares: Array  # [S, F, day type, 24]
-    common: Array  # [F, D, 24] factor of market and family noise
-    product_day: Array  # [D, N] factor
+    noise: Noise
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,12 +64,6 @@ def demand(shop: Catalogue, days: Days, lifts: Lifts, gap: tuple[int, int], seed
     """Lays out the calendar and draws the shared noise."""
     level = np.array([[levels(days, _profile(s, f)) for f in shop.families] for s in SEGMENTS])
     shares = np.array([[hour_shares(_profile(s, f)) for f in shop.families] for s in SEGMENTS])
-    rng = stream(seed, "noise")
-    n_days, families = len(days), len(shop.families)
-    market = ar1(rng, n_days, 1, *MARKET_DAY)[:, :, None]
-    family = ar1(rng, n_days, families, *FAMILY_DAY)[:, :, None]
-    hourly = ar1(rng, n_days * 24, 1, *MARKET_HOUR) + ar1(rng, n_days * 24, families, *FAMILY_HOUR)
-    hourly = hourly.reshape(n_days, 24, families).transpose(0, 2, 1)
     return Demand(
         seed=seed,
         shop=shop,
@@ -68,8 +72,7 @@ def demand(shop: Catalogue, days: Days, lifts: Lifts, gap: tuple[int, int], seed
         gap=gap,
         level=level,
         shares=shares,
-        common=np.exp(market + family + hourly).transpose(1, 0, 2),
-        product_day=np.exp(ar1(rng, n_days, len(shop), *PRODUCT_DAY)).astype("float32"),
+        noise=noise(stream(seed, "noise"), len(days), shop),
     )
 
 
@@ -77,13 +80,41 @@ def _profile(segment: str, family: str) -> str:
     return family if segment == "individual" else segment
 
 
-def ar1(rng: np.random.Generator, steps: int, series: int, sd: float, phi: float) -> Array:
+def noise(
+    rng: np.random.Generator, days: int, shop: Catalogue, after: Noise | None = None
+) -> Noise:
+    """Draws `days` days of it; with `after`, the days that follow those."""
+
+    def path(name: str, steps: int, series: int, sd: float, phi: float) -> Array:
+        last = None if after is None else getattr(after, name)[-1]
+        return ar1(rng, steps, series, sd, phi, last)
+
+    families = len(shop.families)
+    return Noise(
+        market_day=path("market_day", days, 1, *MARKET_DAY),
+        family_day=path("family_day", days, families, *FAMILY_DAY),
+        market_hour=path("market_hour", days * 24, 1, *MARKET_HOUR),
+        family_hour=path("family_hour", days * 24, families, *FAMILY_HOUR),
+        product_day=path("product_day", days, len(shop), *PRODUCT_DAY),
+    )
+
+
+def ar1(
+    rng: np.random.Generator,
+    steps: int,
+    series: int,
+    sd: float,
+    phi: float,
+    last: Array | None = None,
+) -> Array:
     """[steps, series] stationary AR(1) paths with standard deviation `sd`, less sd²/2.
 
-    The shift makes the exponential average one.
+    The shift makes the exponential average one. `last` [series] is what came before the first step.
     """
     shocks = rng.normal(0, sd, (steps, series))
-    shocks[1:] *= np.sqrt(1 - phi**2)
+    shocks[(last is None) :] *= np.sqrt(1 - phi**2)
+    if last is not None:
+        shocks[0] += phi * (last + sd**2 / 2)
     for step in range(1, steps):
         shocks[step] += phi * shocks[step - 1]
     return shocks - sd**2 / 2
@@ -93,11 +124,20 @@ def rates(source: Demand, day: int) -> Array:
     """[S, N, 24] expected orders of one day, all that is systematic and all shared noise in."""
     family = source.shop.family
     kind = source.days.kind[day]
-    base = source.shop.segment_share.T * source.shop.orders_per_day * source.product_day[day]
-    shape = source.level[:, :, day, None] * source.shares[:, :, kind] * source.common[:, day]
+    product_day = np.exp(source.noise.product_day[day]).astype("float32")
+    base = source.shop.segment_share.T * source.shop.orders_per_day * product_day
+    shape = source.level[:, :, day, None] * source.shares[:, :, kind] * _common(source.noise, day)
     rate = base[:, :, None] * shape[:, family]
     rate *= np.exp(_lift(source, day))
     return np.asarray(rate * _on_sale(source, day))
+
+
+def _common(noise: Noise, day: int) -> Array:
+    """[F, 24] factor of what whole families share on a day."""
+    hours = slice(day * 24, day * 24 + 24)
+    hourly = noise.market_hour[hours] + noise.family_hour[hours]
+    daily = noise.market_day[day] + noise.family_day[day]
+    return np.asarray(np.exp(daily[:, None] + hourly.T))
 
 
 def _lift(source: Demand, day: int) -> Array:

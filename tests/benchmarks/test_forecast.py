@@ -2,20 +2,22 @@
 
 import json
 import sys
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from forecast import LEVELS, panel_of_series
+from forecast import LEVELS, metrics, panel_of_series
+from planning.market.world import world
 
 FOLDER = Path(__file__).resolve().parents[2] / "benchmarks" / "forecast"
 sys.path.append(str(FOLDER))
 
 import exchange  # noqa: E402
 import naive2  # noqa: E402
+import oracle  # noqa: E402
 import packaged  # noqa: E402
 import run  # noqa: E402
 import score  # noqa: E402
@@ -144,3 +146,21 @@ def test_a_log_from_a_package_is_forecast_from_midnights_of_its_clock(monkeypatc
         assert made.panel.ds[origin].hour == 0
         assert made.actual(origin).sum() == 2, "one pizza a day at half past twelve"
         assert np.flatnonzero(made.actual(origin).sum(axis=0)).tolist() == [12, 36]
+
+
+def test_the_oracle_draws_the_future_as_the_market_did_and_sees_none_of_it(monkeypatch):
+    monkeypatch.setattr(oracle, "DRAWS", 60)
+    source = world(days=20, products=8, seed=4, price_spread=2.0).source
+    first = 19
+    told = oracle.quantiles(source, first, 24)
+    came = oracle.ordered(source, first)
+    assert told.shape == (8, 24, len(LEVELS))
+    assert 0.7 < metrics.coverage(came, told, LEVELS) < 0.9
+
+    hours = {"market_hour": first * 24, "family_hour": first * 24}
+    later = {field.name: getattr(source.noise, field.name).copy() for field in fields(source.noise)}
+    for name, path in later.items():
+        path[hours.get(name, first) :] += 1.0  # what came is another future now
+    other = replace(source, noise=replace(source.noise, **later))
+    assert oracle.ordered(other, first).sum() > 10 * came.sum()
+    assert np.array_equal(oracle.quantiles(other, first, 24), told)

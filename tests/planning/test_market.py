@@ -14,6 +14,7 @@ import pytest
 from planning import problem
 from planning.market import MarketSummary, make_market, reference, workspace
 from planning.market.days import EVE, HOLIDAY, OFF, WORKDAY, calendar
+from planning.market.demand import PRODUCT_DAY, ar1
 from planning.market.events import announced
 from planning.market.products import catalogue, price_band
 from planning.market.world import AS_OF, TZ, _test_orders, world
@@ -513,3 +514,13 @@ def test_the_jam_is_the_same_on_every_seed(seed: int) -> None:
     market = world(days=30, products=60, seed=seed, price_spread=2.0)
     assert market.reactive_mean_minutes == pytest.approx(15, abs=0.5)
     assert len(_test_orders(market.source)) > 10_000
+
+
+def test_noise_goes_on_from_what_came_before():
+    sd, phi = PRODUCT_DAY
+    rng = np.random.default_rng(0)
+    last = np.full(100_000, 3.0)
+    ahead = ar1(rng, 2, len(last), sd, phi, last) + sd**2 / 2
+    for step, share in enumerate((phi, phi**2)):
+        assert ahead[step].mean() == pytest.approx(share * (3.0 + sd**2 / 2), abs=0.003)
+        assert ahead[step].std() == pytest.approx(sd * np.sqrt(1 - share**2), rel=0.02)
