@@ -44,7 +44,7 @@ test: check ## everything that CI runs: check, then the tests
 check: $(READY) ## formatting, lint, types, who imports whom
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
+	$(BIN)/mypy --num-workers auto
 	$(BIN)/lint-imports --no-cache
 
 setup: $(READY) ## install into .venv what requirements.lock names

@@ -35,7 +35,7 @@ def code_cells(notebook):
 
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory):
-    return make_market(tmp_path_factory.mktemp("notebooks") / "market", days=14, products=4).root
+    return make_market(tmp_path_factory.mktemp("notebooks") / "market", days=11, products=4).root
 
 
 @pytest.fixture

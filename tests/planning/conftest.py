@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
+from planning import decide as deciding
 from planning import job
 from planning.decide import Decision, decide
 from planning.market import make_market
@@ -38,6 +39,14 @@ def _spoil(root: Path) -> None:
     bad = BAD_ORDERS.format(product=products["product_id"].iloc[0])
     (root / "orders.csv").write_text(bad, encoding="utf-8")
     set_config(root, (r'"orders\.parquet"', '"orders.*"'))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def few_futures() -> Iterator[None]:
+    """Decisions of this process sample 16 futures, which takes half the time of 64."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(deciding, "FUTURES", (8, 16))
+        yield
 
 
 @pytest.fixture(scope="session")
