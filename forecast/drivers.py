@@ -240,7 +240,7 @@ def _without_holidays(task: Task) -> Task:
 def _calendar(task: Task, row: int, ahead: Array) -> dict[Part, Array]:
     """[b] factors by what the day is; a day that is several things is the first of them."""
     date = task.clock.date[ahead]
-    factor = task.effects.calendar[row, date]
+    factor = task.effects.of_day(np.array([row]), date, ahead)[0]
     days = task.days
     left = np.ones(len(ahead), dtype=bool)
     found = {}

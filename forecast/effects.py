@@ -10,6 +10,7 @@ import numpy as np
 
 from forecast.calendar_effects import DayEffects
 from forecast.calendars import Clock, Days, Events
+from forecast.day_shapes import day_shapes
 from forecast.demand import Array, mean_units
 from forecast.event_sizes import AGES, Expected, event_boost, event_shapes
 from forecast.lead_lag import LeadLag, learn_lead_lag
@@ -24,6 +25,8 @@ class Effects:
     """Factors on ordinary demand; 1 = none."""
 
     calendar: Array  # float32 [N, D] by product and date
+    within: Array | None  # float32 [C, L] on a bucket's share of its day; None = no day has its own
+    category: Array  # int [N]
     weekday: Array  # float [C, week] mean demand of a weekday against the mean day
     shape: Array  # float [C, week, day] mean demand of a time of week against the mean bucket
     event: Array  # float32 [types, ages, N]
@@ -32,8 +35,15 @@ class Effects:
 
     def factor(self, rows: Array, dates: Array, buckets: Array) -> Array:
         """float32 [n, K] all effects together, in buckets that lie on `dates`."""
-        calm = self.calendar[rows[:, None], dates]
+        calm = self.of_day(rows, dates, buckets)
         return calm if self.boost is None else calm * self.boost[rows[:, None], buckets]
+
+    def of_day(self, rows: Array, dates: Array, buckets: Array) -> Array:
+        """float32 [n, K] the calendar's, without events."""
+        calendar = self.calendar[rows[:, None], dates]
+        if self.within is None:
+            return calendar
+        return np.asarray(calendar * self.within[self.category[rows][:, None], buckets])
 
     def calm(self, y: Array, rows: Array | slice = slice(None)) -> Array:
         """[n, T] history of every product, or of `rows`, freed of announced events."""
@@ -72,6 +82,12 @@ def learn_effects(
             found = _Usual.learned(calm, clock, days, category, lump)
             around = beside(calm, found.rate(clock, y.shape[1]), order=order)
     calendar = found.days.by_product(calm, clock, days, category, order)
+    within = day_shapes(*found.pooled(calm, clock, category, lump), clock, days)
+    if within is not None:  # such days are in the week's shape too
+        rest = calm / within[category, : y.shape[1]]
+        shape = _shape(rest, clock, found.days.calendar, category, lump)
+        found = found._replace(shape=shape)
+        within = day_shapes(*found.pooled(calm, clock, category, lump), clock, days)
     if busy is not None:
         expected = Expected(calm=calm, calendar=calendar, clock=clock, category=category)
         event = event_shapes(y, expected, events, order)
@@ -80,6 +96,8 @@ def learn_effects(
             boost *= around.boost(events, clock.hours)
     return Effects(
         calendar=calendar,
+        within=within,
+        category=category,
         weekday=found.days.weekday,
         shape=found.shape,
         event=event,
@@ -107,6 +125,14 @@ class _Usual(NamedTuple):
             self.days.calendar[:, clock.date[at]] * self.shape[:, clock.weekday[at], clock.slot[at]]
         )
 
+    def pooled(
+        self, calm: Array, clock: Clock, category: Array, lump: Array
+    ) -> tuple[Array, Array]:
+        """[C, T] each category's units, and what level, calendar and week expect of them."""
+        at = np.arange(calm.shape[1])
+        told, usual = _pooled(calm, category, lump, len(self.shape))
+        return told, usual * self.rate(clock, len(at))
+
 
 def _units(y: Array, lump: Array) -> Array:
     """[N] units that weigh as one order in an event's effect, above 0."""
@@ -131,10 +157,22 @@ def _shape(y: Array, clock: Clock, calendar: Array, category: Array, lump: Array
     """
     recent = slice(max(y.shape[1] - 26 * clock.week * clock.day, 0), y.shape[1])
     at = np.arange(y.shape[1])[recent]
-    told = np.zeros((len(calendar), len(at)))
+    told, usual = _pooled(y[:, recent], category, lump, len(calendar))
+    usual *= calendar[:, clock.date[at]]
+    flat = np.ones(clock.week * clock.day)
+    everyone = _week(told.sum(axis=0), usual.sum(axis=0), clock, at, flat, _EVERYONE)
+    shape = np.stack(
+        [_week(t, u, clock, at, everyone, _CATEGORY) for t, u in zip(told, usual, strict=True)]
+    ).reshape(len(calendar), clock.week, clock.day)
+    return np.asarray(shape / np.maximum(shape.mean(axis=(1, 2), keepdims=True), 1e-9))
+
+
+def _pooled(y: Array, category: Array, lump: Array, groups: int) -> tuple[Array, Array]:
+    """[C, T] each category's units, and the sum of the levels of its products seen."""
+    told = np.zeros((groups, y.shape[1]))
     usual = np.zeros_like(told)
-    for g in range(len(calendar)):
-        window = y[category == g][:, recent]
+    for g in range(groups):
+        window = y[category == g]
         seen = np.isfinite(window)
         filled = np.where(seen, window, 0)
         level = filled.sum(axis=1) / np.maximum(seen.sum(axis=1), 1)
@@ -142,13 +180,8 @@ def _shape(y: Array, clock: Clock, calendar: Array, category: Array, lump: Array
         most = np.where(order > 0, _BUSY[0] * order + _BUSY[1] * level, np.inf)
         filled = np.minimum(filled, most[:, None])
         told[g] = filled.sum(axis=0)
-        usual[g] = np.einsum("n,nt->t", level, seen) * calendar[g, clock.date[at]]
-    flat = np.ones(clock.week * clock.day)
-    everyone = _week(told.sum(axis=0), usual.sum(axis=0), clock, at, flat, _EVERYONE)
-    shape = np.stack(
-        [_week(t, u, clock, at, everyone, _CATEGORY) for t, u in zip(told, usual, strict=True)]
-    ).reshape(len(calendar), clock.week, clock.day)
-    return np.asarray(shape / np.maximum(shape.mean(axis=(1, 2), keepdims=True), 1e-9))
+        usual[g] = np.einsum("n,nt->t", level, seen)
+    return told, usual
 
 
 def _week(

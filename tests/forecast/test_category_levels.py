@@ -47,18 +47,21 @@ def ahead(panel, cut, horizon=24):
     clock = clock_of(past, horizon, season=None)
     week = np.tile(SHAPE / SHAPE.mean(), (2, clock.week, 1))
     still = np.ones((len(past.y), int(clock.date[-1]) + 1), dtype=np.float32)
+    category = (np.arange(len(past.y)) >= len(past.y) / 2).astype(int)
     levels = learn_category_levels(
         past.y,
         clock=clock,
         effects=Effects(
             calendar=still,
+            within=None,
+            category=category,
             weekday=week.mean(axis=2),
             shape=week,
             event=np.ones((0, 0, len(past.y)), dtype=np.float32),
             around=None,
             boost=None,
         ),
-        category=(np.arange(len(past.y)) >= len(past.y) / 2).astype(int),
+        category=category,
         lump=np.ones(len(past.y)),
         first=past.y.shape[1],
         horizon=horizon,
