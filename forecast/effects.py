@@ -62,7 +62,8 @@ def learn_effects(
     """Effects seen in `y` [N, T]; nothing after its last bucket is used.
 
     Daily sums over products without an event that day give the calendar's effects
-    (`calendar_effects`: all products first, then each category's difference, then each product's).
+    (`calendar_effects`: all products first, then each category's difference, then each product's);
+    how such days are split among their hours is looked at apart (`day_shapes`).
     The units of event buckets against what calendar, week, level and other events expect give the
     events', by hours since the start, each product's shrunk to its category's, that to all
     products', that to what events of any name of the kind do (`event_sizes`). What is left in the
