@@ -50,6 +50,11 @@ class Days:
         run = np.cumsum(~off)
         return np.asarray(off & (np.bincount(run, weights=off)[run] >= _LONG))
 
+    def occasions(self, seen: Array) -> Array:
+        """int [P] runs of days of each column among the first days, where `seen` [d]."""
+        on = self.basis[: len(seen)].T * seen
+        return np.asarray((np.diff(on, axis=1, prepend=0.0) > 0).sum(axis=1))
+
     def over(self, today: int) -> Array:
         """bool [D]: days of `breaks` that had ended before day `today`: its like is not theirs.
 

@@ -166,8 +166,7 @@ def _own_effects(told: Array, days: Days) -> Array:
     found with the calendar's chances, then again with the share of products that had one.
     """
     seen = np.isfinite(told)
-    begins = np.diff(days.basis.T * seen.any(axis=0), axis=1, prepend=0.0)
-    again = (begins > 0).sum(axis=1) >= _TIMES
+    again = days.occasions(np.asarray(seen.any(axis=0))) >= _TIMES
     basis, size, chance = days.basis[:, again], days.size[again], _APART * days.chance[again]
     middle = np.nanmedian(told, axis=1, keepdims=True)
     sums = np.einsum("nd,dp->np", np.where(seen, told - middle, 0.0), basis)

@@ -30,19 +30,19 @@ def day_shapes(told: Array, usual: Array, clock: Clock, days: Days) -> Array | N
     if clock.day % _HOURS or not days.basis.shape[1] or not told.shape[1]:
         return None
     y, expected = _by_hour(told, clock), _by_hour(usual, clock)
-    kinds = days.basis.T[:, : y.shape[1]] > 0
-    seen = kinds & (expected.sum(axis=(0, 2)) > 0)
-    rare = seen.sum(axis=1) < _RARE * seen.shape[1]
-    some = np.flatnonzero(rare & (_occasions(seen) >= _TIMES))
+    seen = expected.sum(axis=(0, 2)) > 0
+    rare = days.basis[: len(seen)][seen].sum(axis=0) < _RARE * len(seen)
+    some = np.flatnonzero(rare & (days.occasions(seen) >= _TIMES))
     if not len(some):
         return None
     scale = y.sum(axis=2, keepdims=True) / np.maximum(expected.sum(axis=2, keepdims=True), 1e-9)
     expected *= scale
-    kinds, on = kinds[some], days.basis.T[some] > 0
-    shared, clear = _profiles(y.sum(axis=0)[None], expected.sum(axis=0)[None], kinds, _CLEAR)
+    on = days.basis.T[some] > 0
+    kinds, least = on[:, : len(seen)], np.full(len(some), _CLEAR)
+    shared, clear = _profiles(y.sum(axis=0)[None], expected.sum(axis=0)[None], kinds, least)
     everyone = _by_day(shared, clear, on)
-    expected *= everyone[:, : y.shape[1]]
-    own, apart = _profiles(y, expected, kinds, np.where(clear[0] > 0, _APART, _CLEAR))
+    expected *= everyone[:, : len(seen)]
+    own, apart = _profiles(y, expected, kinds, np.where(clear[0] > 0, _APART, least))
     factor = everyone * _by_day(own, apart, on)
     if not (factor != 1).any():
         return None
@@ -57,11 +57,6 @@ def _by_hour(x: Array, clock: Clock) -> Array:
     return np.stack([np.bincount(cell, row, size) for row in x]).reshape(len(x), -1, _HOURS)
 
 
-def _occasions(kinds: Array) -> Array:
-    """[K] runs of days of each kind."""
-    return np.asarray((np.diff(kinds.astype(int), axis=1, prepend=0) > 0).sum(axis=1))
-
-
 def _by_day(factor: Array, clear: Array, on: Array) -> Array:
     """[G, D, 24] of each day the factors of its clearest kind; `on` [K, D]."""
     seen = np.where(on, clear[..., None], 0.0)
@@ -70,13 +65,15 @@ def _by_day(factor: Array, clear: Array, on: Array) -> Array:
     return np.asarray(np.where(seen.max(axis=1)[..., None] > 0, found, 1.0))
 
 
-def _profiles(y: Array, expected: Array, kinds: Array, least: Array | float) -> tuple[Array, Array]:
-    """([G, K, 24] factors, 1 where nothing is clear; [G, K] how clear a kind's are, 0 = not)."""
+def _profiles(y: Array, expected: Array, kinds: Array, least: Array) -> tuple[Array, Array]:
+    """([G, K, 24] factors, 1 where nothing is clear; [G, K] how clear a kind's are, 0 = not).
+
+    `least` [K] is how many times its chance value a kind's statistic must exceed.
+    """
     growth = 2 * (np.sqrt(y + 0.375) - np.sqrt(expected + 0.375))
     growth = np.where(expected.sum(axis=2, keepdims=True) > 0, growth, 0.0)
     factor = np.ones((len(y), len(kinds), _HOURS))
     clear = np.zeros((len(y), len(kinds)))
-    needed = np.broadcast_to(least, len(kinds)) * _HOURS
     for k, mine in enumerate(kinds):
         noise = np.maximum(np.std(growth[:, ~mine], axis=1), _LEAST)
         off = np.median(growth[:, mine], axis=1) - np.median(growth[:, ~mine], axis=1)
@@ -88,7 +85,7 @@ def _profiles(y: Array, expected: Array, kinds: Array, least: Array | float) -> 
         found = np.clip(root**2 / (usual + 0.375), 1 / _MOST, _MOST)
         total = (found * usual).sum(axis=1) / np.maximum(usual.sum(axis=1), 1e-9)
         found = found / np.maximum(total, 1e-9)[:, None]
-        good = statistic > needed[k]
+        good = statistic > least[k] * _HOURS
         factor[good, k] = found[good]
         clear[:, k] = np.where(good, statistic, 0.0)
     return factor, clear

@@ -83,12 +83,13 @@ def learn_effects(
             found = _Usual.learned(calm, clock, days, category, lump)
             around = beside(calm, found.rate(clock, y.shape[1]), order=order)
     calendar = found.days.by_product(calm, clock, days, category, order)
-    within = day_shapes(*found.pooled(calm, clock, category, lump), clock, days)
+    told, level = _pooled(calm, category, lump, len(found.shape))
+    within = day_shapes(told, level * found.rate(clock, y.shape[1]), clock, days)
     if within is not None:  # such days are in the week's shape too
         rest = calm / within[category, : y.shape[1]]
         shape = _shape(rest, clock, found.days.calendar, category, lump)
         found = found._replace(shape=shape)
-        within = day_shapes(*found.pooled(calm, clock, category, lump), clock, days)
+        within = day_shapes(told, level * found.rate(clock, y.shape[1]), clock, days)
     if busy is not None:
         expected = Expected(calm=calm, calendar=calendar, clock=clock, category=category)
         event = event_shapes(y, expected, events, order)
@@ -125,14 +126,6 @@ class _Usual(NamedTuple):
         return (
             self.days.calendar[:, clock.date[at]] * self.shape[:, clock.weekday[at], clock.slot[at]]
         )
-
-    def pooled(
-        self, calm: Array, clock: Clock, category: Array, lump: Array
-    ) -> tuple[Array, Array]:
-        """[C, T] each category's units, and what level, calendar and week expect of them."""
-        at = np.arange(calm.shape[1])
-        told, usual = _pooled(calm, category, lump, len(self.shape))
-        return told, usual * self.rate(clock, len(at))
 
 
 def _units(y: Array, lump: Array) -> Array:

@@ -20,11 +20,10 @@ from sources import load
 from forecast import LEVELS
 from forecast.demand import Array
 from planning.market.days import Days
-from planning.market.demand import Demand, Noise, arrivals, noise
+from planning.market.demand import MILLIS_PER_HOUR, Demand, Noise, noise
 from planning.market.events import Lifts, announced, joined, unannounced
-from planning.market.log import cancelled
 from planning.market.reference import stream
-from planning.market.world import world
+from planning.market.world import kept, world
 
 NAME = "oracle"
 DRAWS = 1000
@@ -36,15 +35,15 @@ def quantiles(source: Demand, first: int, horizon: int) -> Array:
     spikes = unannounced(source.shop, source.days, source.seed)
     begun = _of(spikes, spikes.start < first * 24)
     source = replace(source, lifts=joined(told, begun))
-    draws = np.stack([_draw(source, first, horizon, k) for k in range(DRAWS)])
+    past = Noise(**{f.name: _until(source, f.name, first) for f in fields(Noise)})
+    draws = np.stack([_draw(source, past, first, horizon, k) for k in range(DRAWS)])
     return np.quantile(draws, LEVELS, axis=0).transpose(1, 2, 0)
 
 
-def _draw(source: Demand, first: int, horizon: int, number: int) -> Array:
+def _draw(source: Demand, past: Noise, first: int, horizon: int, number: int) -> Array:
     """[N, H] units of one possible future."""
     days = horizon // 24
     seed = source.seed + 1_000_003 * (number + 1)  # of the draw: the market's own is what came
-    past = Noise(**{f.name: _until(source, f.name, first) for f in fields(Noise)})
     rest = noise(stream(seed, "noise"), days, source.shop, after=past)
     whole = {f.name: np.r_[getattr(past, f.name), getattr(rest, f.name)] for f in fields(Noise)}
     ahead = _slice(source.days, first, first + days)
@@ -56,12 +55,10 @@ def _draw(source: Demand, first: int, horizon: int, number: int) -> Array:
 
 def ordered(source: Demand, day: int) -> Array:
     """[N, 24] units ordered on one day and not cancelled."""
-    rows = arrivals(source, day)
-    keep = ~cancelled(source.seed, day, len(rows))
-    hour = rows.millis // 3_600_000 - day * 24
-    cell = (rows.product.astype(np.int64) * 24 + hour)[keep]
+    rows = kept(source, day)
+    cell = rows.product.astype(np.int64) * 24 + rows.millis // MILLIS_PER_HOUR - day * 24
     size = len(source.shop) * 24
-    return np.bincount(cell, weights=rows.quantity[keep], minlength=size).reshape(-1, 24)
+    return np.bincount(cell, weights=rows.quantity, minlength=size).reshape(-1, 24)
 
 
 def _until(source: Demand, name: str, day: int) -> Array:

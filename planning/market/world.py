@@ -96,17 +96,18 @@ def _tuned(source: Demand, terms: Supply) -> tuple[Supply, float]:
 def _test_orders(source: Demand) -> problem.Orders:
     """The test days' orders as replay sees them: without the cancelled ones."""
     first, last = source.days.history, len(source.days)
-    kept = [_kept(source, day) for day in range(first, last)]
+    left = [kept(source, day) for day in range(first, last)]
     start = AS_OF.timestamp() - first * problem.DAY
     return problem.Orders(
-        at=np.concatenate([day.millis for day in kept]) / 1000 + start,
-        product=np.concatenate([day.product for day in kept]),
-        quantity=np.concatenate([day.quantity for day in kept]),
-        segment=np.concatenate([day.segment for day in kept]),
+        at=np.concatenate([day.millis for day in left]) / 1000 + start,
+        product=np.concatenate([day.product for day in left]),
+        quantity=np.concatenate([day.quantity for day in left]),
+        segment=np.concatenate([day.segment for day in left]),
     )
 
 
-def _kept(source: Demand, day: int) -> Arrivals:
+def kept(source: Demand, day: int) -> Arrivals:
+    """A day's orders without the cancelled ones."""
     rows = arrivals(source, day)
     keep = ~cancelled(source.seed, day, len(rows))
     return Arrivals(

@@ -10,7 +10,6 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
-from planning import decide as deciding
 from planning import job
 from planning.decide import Decision, decide
 from planning.market import make_market
@@ -45,7 +44,7 @@ def _spoil(root: Path) -> None:
 def few_futures() -> Iterator[None]:
     """Decisions of this process sample 16 futures, which takes half the time of 64."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(deciding, "FUTURES", (8, 16))
+        patch.setattr("planning.decide.FUTURES", (8, 16))
         yield
 
 
