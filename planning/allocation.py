@@ -134,7 +134,8 @@ class Allocation:
         self.supplier_cap = np.minimum(market.credit_limit, self.share * limits.working_capital)
         self.money_cost = np.broadcast_to(money_cost, self.share.shape)
         self.tiers = Tiers(*market.tiers)
-        self.committed_units, self.committed_money = self._committed()
+        self.committed_units = self._committed()
+        self.committed_money = limits.committed_money(market)
         self.previous = np.zeros(self.units.shape)  # units of the plan before this one
         self.frozen = np.zeros(self.units.shape)  # of them that must stay
         self.added = np.empty((0, 5))  # every block, in the order of adding, see `add`
@@ -208,15 +209,14 @@ class Allocation:
         self.add(lines.astype(float), np.inf)
         self.frozen = self.units.copy()
 
-    def _committed(self) -> tuple[Array, Array]:
-        """Units [O, T] that become ready in each slot's hour, money [S], of committed lines."""
+    def _committed(self) -> Array:
+        """Units [O, T] of committed lines that become ready in each slot's hour."""
         market, lines = self.market, self.limits.committed
         hours = clock_hours(lines.available_from, market.tz)
         slot, inside = self._slots_of(hours)
         units = np.zeros(self.units.shape)
         np.add.at(units, (lines.offer[inside], slot[inside]), lines.units[inside])
-        supplier, money = market.offer_supplier[lines.offer], lines.units * lines.unit_cost
-        return units, np.bincount(supplier, money, minlength=len(market.supplier_ids))
+        return units
 
     def due(self) -> Array:
         """[N, T] units of committed lines that come; those ready before the hours in the first."""

@@ -202,7 +202,6 @@ def cost_bound(
     price, licensed = np.full(len(market.product_ids), np.inf), np.isfinite(terms.since)
     np.minimum.at(price, market.offer_product[licensed], terms.price[licensed])
     price[np.isinf(price)] = 0.0  # what can't be bought saves nothing
-    lines = limits.committed
-    capital = max(limits.working_capital, float((lines.units * lines.unit_cost).sum()))
+    capital = max(limits.working_capital, float(limits.committed_money(market).sum()))
     spent, saving = (sum(part) / len(futures) for part in zip(*parts, strict=True))
     return float(spent) - _most_saved(np.asarray(saving), ladders, price, capital)

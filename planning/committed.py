@@ -35,12 +35,14 @@ class Committed:
     lines: pd.DataFrame  # the rows of committed.csv: columns of plan.csv
     plan: Plan  # the same as arrays
     notes: list[str]
-    unlisted: float = 0.0  # money of lines whose offers are not listed any more
+    unlisted: Array  # money [S] at each supplier, of lines whose offers are not listed any more
+    stray: float = 0.0  # money at suppliers that are not listed any more
 
     @property
     def money(self) -> float:
         """What they commit."""
-        return float((self.plan.units * self.plan.unit_cost).sum())
+        listed = float((self.plan.units * self.plan.unit_cost).sum())
+        return listed + float(self.unlisted.sum()) + self.stray
 
 
 def on_order(answered: pd.DataFrame, as_of: pd.Timestamp) -> pd.DataFrame:
@@ -146,12 +148,22 @@ def committed(answered: pd.DataFrame, market: Market) -> Committed:
         "lapsed: nothing of it will arrive, but its money stays committed"
         for line, supplier, product in lapsed[KEY].to_numpy()
     ]
+    unlisted, stray = _money_of(gone, market)
     return Committed(
         lines=rows[list(LINE_COLUMNS)],
         plan=plan,
         notes=[*_told(plan), *lost],
-        unlisted=float((gone["units"] * gone["unit_cost"]).sum()),
+        unlisted=unlisted,
+        stray=stray,
     )
+
+
+def _money_of(gone: pd.DataFrame, market: Market) -> tuple[Array, float]:
+    """Money [S] at each supplier, and at those that are not listed."""
+    supplier = pd.Index(market.supplier_ids).get_indexer(pd.Index(gone["supplier_id"]))
+    money = (gone["units"] * gone["unit_cost"]).to_numpy(dtype=float)
+    each = np.bincount(supplier + 1, money, minlength=len(market.supplier_ids) + 1)
+    return each[1:], float(each[0])
 
 
 def _told(plan: Plan) -> list[str]:

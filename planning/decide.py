@@ -315,8 +315,13 @@ def decide(
     bound = committed(on_order(answered, as_of), sellers)
     closed = Closed(*answered_short(answered, sellers))
     limits = limits_of(workspace, as_of)
-    money = max(limits.working_capital - bound.unlisted, 0.0)
-    limits = replace(limits, working_capital=money, committed=bound.plan, closed=closed)
+    limits = replace(
+        limits,
+        working_capital=max(limits.working_capital - bound.stray, 0.0),
+        committed=bound.plan,
+        unlisted=bound.unlisted,
+        closed=closed,
+    )
     aims = aims_of(workspace)
     solution = solve(
         sellers,

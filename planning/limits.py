@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from planning.problem import Array, Plan
+from planning.problem import Array, Market, Plan
 
 TOLERANCE = 1e-9  # relative, for sums of money only
 
@@ -32,6 +32,8 @@ class Limits:
     horizon: float  # seconds
     working_capital: float  # money
     committed: Plan = field(default_factory=Plan.empty)  # lines ordered earlier: they count too
+    # Money [S] at each supplier of lines whose offers are gone; [1] of 0 where there is none:
+    unlisted: Array = field(default_factory=lambda: np.zeros(1))
     closed: Closed = field(default_factory=Closed.nowhere)  # asked for in vain: not again
 
     def __post_init__(self) -> None:
@@ -45,3 +47,9 @@ class Limits:
                 )
         if self.horizon < 0 or self.working_capital < 0:
             raise ValueError("horizon and working_capital are 0 or more")
+
+    def committed_money(self, market: Market) -> Array:
+        """[S] money at each supplier that lines ordered earlier bind."""
+        lines, suppliers = self.committed, len(market.supplier_ids)
+        supplier, money = market.offer_supplier[lines.offer], lines.units * lines.unit_cost
+        return np.asarray(np.bincount(supplier, money, minlength=suppliers) + self.unlisted)

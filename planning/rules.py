@@ -199,7 +199,7 @@ def _max_units(p: Proposal) -> Findings:
 
 @rule("working_capital")
 def _capital(p: Proposal) -> Findings:
-    total = float((p.together.units * p.together.unit_cost).sum())
+    total = float(_spent(p).sum())
     if total > p.limits.working_capital * (1 + TOLERANCE):
         yield -1, f"the lines commit {total:.2f}, working_capital is {p.limits.working_capital:.2f}"
 
@@ -209,7 +209,8 @@ def _spent(p: Proposal) -> Array:
     every = p.together
     supplier = p.market.offer_supplier[every.offer]
     money = every.units * every.unit_cost
-    return np.bincount(supplier, money, minlength=len(p.market.supplier_ids))
+    spent = np.bincount(supplier, money, minlength=len(p.market.supplier_ids))
+    return np.asarray(spent + p.limits.unlisted)
 
 
 def _per_supplier(p: Proposal, cap: Array, what: str) -> Findings:

@@ -118,7 +118,11 @@ class Study:
     def money_left(self) -> float:
         """Working capital that neither the plan nor lines before it commit."""
         limits = self.limits
-        return limits.working_capital - _value(limits.committed) - self.base.prealloc_value
+        return limits.working_capital - self.committed_money() - self.base.prealloc_value
+
+    def committed_money(self) -> float:
+        """What lines before the plan commit."""
+        return float(self.limits.committed_money(self.market).sum())
 
     def keeps_shares(self, plan: Plan) -> bool:
         """Whether no supplier has more than its `max_share` of what the plan commits in all."""
@@ -234,7 +238,7 @@ def _frontier(given: Study, beyond: Sequence[Expectation]) -> pd.DataFrame:
     stages = [step.plan for step in given.solution.growth.path if given.keeps_shares(step.plan)]
     before = [plan for plan in _rising(stages, least=-1.0) if _value(plan) < most]
     points = [*(given.expect(plan) for plan in before), given.base, *beyond]
-    committed = _value(given.limits.committed)
+    committed = given.committed_money()
     rows = [
         (committed + each.prealloc_value, each.mean_minutes, each.on_time_share, each.spend)
         for each in points

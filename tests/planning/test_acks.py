@@ -744,10 +744,15 @@ def test_a_line_whose_offer_is_gone_is_told_and_left_out_but_its_money(sample):
     tables = read_workspace(load_workspace(sample), pd.Timestamp(AS_OF, tz=TZ)).tables
     at = AS_OF + "T10:00:00+08:00"
     row = ["a" * 32, "gone", "L1", "P1", at, at, at, AS_OF + "T11:00:00+08:00", 2, 2, 1.0]
-    found = committed(pd.DataFrame([row], columns=NOBODY.columns), market(tables, TZ))
+    listed = ["a" * 32, tables["suppliers"]["supplier_id"].iloc[1], *row[2:-3], 5, 5, 1.0]
+    listed[3] = "gone"
+    sellers = market(tables, TZ)
+    found = committed(pd.DataFrame([row, listed], columns=NOBODY.columns), sellers)
     assert len(found.plan) == 0
     assert found.lines.empty
-    assert found.unlisted == 2.0
+    assert found.unlisted.tolist() == [0, 5, *[0] * (len(sellers.supplier_ids) - 2)]
+    assert found.stray == 2.0
+    assert found.money == 7.0
     assert "names an offer that is not listed any more" in found.notes[0]
 
 

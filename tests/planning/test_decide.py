@@ -82,7 +82,10 @@ def test_money_that_a_supplier_has_confirmed_stays_committed_though_its_offer_is
     workspace, as_of, decided = deciding
     at, until = as_of.isoformat(), (as_of + pd.Timedelta("1h")).isoformat()
     row = ["a" * 32, "gone", "L1", "P1", at, at, at, until, 1, 1, workspace.working_capital]
-    assert len(decided())
+    free = decided()
+    assert len(free)
+    assert decided(answered=pd.DataFrame([row], columns=NOBODY.columns)).empty
+    row[1], row[3] = free["supplier_id"].iloc[0], "gone"
     assert decided(answered=pd.DataFrame([row], columns=NOBODY.columns)).empty
 
 

@@ -70,7 +70,8 @@ def keeps_every_rule(data: st.DataObject) -> None:
     rows = lines(solution.plan, market, solution.reasons)
     assert violations(rows, market, within) == []
     some = data.draw(st.integers(0, len(rows)))
-    bound = replace(within, committed=picked(solution.plan, np.arange(some)))
+    owed = data.draw(st.sampled_from([0.0, 30.0, 300.0])) * (np.arange(len(market.channels)) < 2)
+    bound = replace(within, committed=picked(solution.plan, np.arange(some)), unlisted=owed)
     again = solve(market, streams, bound, AIMS, seed=0)
     assert violations(lines(again.plan, market, again.reasons), market, bound) == []
     weekly = last_week(market, some_week_earlier(streams[0]), within)
@@ -129,6 +130,20 @@ def test_committed_lines_take_their_room_and_money():
     bound = replace(limits(float((first.units * first.unit_cost).sum()) + 15), committed=first)
     more = solve(market, [jam()], bound, AIMS, seed=0).plan
     assert more.units.sum() <= 1
+
+
+@pytest.mark.parametrize(
+    ("owed", "most"),
+    [((900, 5000), 100), ((100, 700), 600), ((0, 9800), 200)],
+    ids=["credit_limit", "max_share", "working_capital"],
+)
+def test_money_of_lines_whose_offers_are_gone_counts(owed, most):
+    terms = {"credit_limit": np.array([1000, np.inf]), "max_share": np.array([0.5, 1])}
+    market = several(suppliers=2, unit_cost=np.array([10.0]), **terms)
+    bound = replace(limits(1e4), unlisted=np.array(owed, dtype=float))
+    plan = solve(market, [jam()], bound, AIMS, seed=0).plan
+    assert most - 20 <= plan.units @ plan.unit_cost <= most
+    assert violations(lines(plan, market, ["so"] * len(plan)), market, bound) == []
 
 
 def test_a_plan_stays_near_the_one_before():
