@@ -28,7 +28,10 @@ _FEWEST_ROWS = 10  # held-out rows with which a segment has weights of its own
 _SHOWN = 0.005  # of the weights: a member with less isn't told
 _STEPS = 20  # of the greedy search: weights are whole twentieths, before the belief is mixed in
 _BELIEF = 600  # held-out rows that weigh as the belief in learners does, among many series
-_MANY = 50  # series; with fewer the belief shrinks by the square
+_MANY = 50  # series; with fewer there is no search
+_DOUBTED = 0.05  # belief in the others there, against 1
+_POWER = 6  # of the held-out error, by which it is divided
+_EXACT = 1e-9  # CRPS over size below which members are alike
 FEW = 5  # series; with fewer there is time for slow members, too
 _ORIGINS, _FEWEST = 30, 3  # held out with fewer than `_MANY` series, and with more
 _FIRST = {FEW: 10, _MANY: 6}  # of them that may reach back to the half of a history
@@ -170,7 +173,7 @@ def learn(task: Task, models: dict[str, Model]) -> Blend:
     actual = np.concatenate([past.y[past.rows, o : o + past.horizon] for o in past.origins])
     segment = np.tile(segments(past)[past.rows], len(past.origins))
     if len(names) > 1:
-        trust = _BELIEF * min(len(past.rows) / _MANY, 1) ** 2 if _learners(names) else _FAITH
+        trust = _BELIEF if _learners(names) else _FAITH
         weights = _weigh_all(past, actual, members, segment, (part, weights), trust)
     dense = segment >= _DENSE
     mean = np.einsum("shm,msh->sh", weights[segment][:, part], np.stack(means))
@@ -221,6 +224,8 @@ def _weigh_all(
         rows, at = np.flatnonzero(segment == s), np.flatnonzero(part == p)
         rows = rows if len(rows) >= _FEWEST_ROWS else np.arange(len(segment))
         told, truth = members[:, rows[:, None], at], actual[rows[:, None], at]
+        if len(past.rows) < _MANY:
+            return borne_out(truth, told, past.levels, size=size[rows], belief=belief[s, p])
         return weigh(truth, told, past.levels, size=size[rows], belief=belief[s, p], trust=trust)
 
     return np.stack(in_chunks(some, n_segments * n_parts, 1)).reshape(belief.shape)
@@ -245,6 +250,23 @@ def believed(names: tuple[str, ...], beside: str = "") -> Array:
 
 def _learners(names: tuple[str, ...]) -> list[str]:
     return [name for name in names if name in _LEARNERS]
+
+
+def borne_out(actual: Array, members: Array, levels: Array, *, size: Array, belief: Array) -> Array:
+    """[M] the belief over a power of each member's CRPS (after Bates & Granger 1969).
+
+    A month of few series is searched in vain: what is best in it is best by chance. Members that
+    aren't believed count a little. See `weigh` for the parameters.
+    """
+    usable = np.isfinite(actual) & np.isfinite(size)[:, None]
+    row, column = np.nonzero(usable)
+    if not len(row):
+        return belief
+    truth, told = actual[row, column], members[:, row, column].astype(np.float64)
+    error = np.array([(crps(truth, m, levels) / size[row]).mean() for m in told])
+    error = np.maximum(error, _EXACT)
+    found = np.maximum(belief, _DOUBTED * belief.max()) * (error / error.min()) ** -_POWER
+    return np.asarray(found / found.sum())
 
 
 def weigh(

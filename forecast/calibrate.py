@@ -44,7 +44,8 @@ def calibrate(
 
     Conformalised quantile regression (Romano, Patterson & Candès 2019) with the score
     (units − median) / (quantile − median), recent origins weighing more (Barber et al. 2023). With
-    many series each level of each side moves on its own, with few all by much the same factor.
+    many series each level of each side moves on its own, with few all by much the same factor, and
+    hardly together: calm days of few series are no proof that those to come are calm.
     Beyond q0.95 scores follow a generalised Pareto distribution.
 
     Parameters
@@ -83,6 +84,8 @@ def calibrate(
     if not known.any():
         return found
     common, own = moved[known].mean(), trust * series / (series + _ALIKE)
+    if common < 0:
+        common *= min(series / _ALIKE, 1.0)
     found.factors[known] = np.exp(trust * common + own * (moved[known] - common))
     return _with_tail(found, actual, quantiles, levels, own)
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.special import ndtri
 
 from forecast import LEVELS, Panel
-from forecast.blend import FEW, Blend, _beside, believed, holdout, learn, segments, weigh
+from forecast.blend import FEW, Blend, _beside, believed, borne_out, holdout, learn, segments, weigh
 from forecast.calibrate import neutral
 from forecast.engine import pick
 from forecast.models import MODELS, Prediction
@@ -46,6 +46,28 @@ def test_few_rows_leave_the_belief():
     )
     many = weigh(y, members([1.0, 0.0]), LEVELS, size=np.ones(400), belief=belief, trust=600)
     assert few[0] > 0.95 > 0.7 > many[0]
+
+
+def test_of_few_series_the_belief_is_divided_by_what_members_erred():
+    y = np.random.default_rng(0).standard_normal((400, 24))
+    told, size = members([0.0, 0.0, 3.0]), np.ones(400)
+    found = borne_out(y, told, LEVELS, size=size, belief=np.array([0.5, 0.0, 0.5]))
+    np.testing.assert_allclose(found[1] / found[0], 0.05)  # no worse, but not believed
+    assert found[2] < 0.001
+    assert found.sum() == pytest.approx(1)
+    blind = borne_out(y, told, LEVELS, size=np.full(400, np.nan), belief=found)
+    np.testing.assert_array_equal(blind, found)
+    exact = borne_out(
+        y, y[None, ..., None] + np.zeros((3, 1, 1, 13)), LEVELS, size=size, belief=found
+    )
+    assert np.isfinite(exact).all()
+
+
+def test_what_was_best_in_a_month_of_one_series_does_not_get_all():
+    y = np.random.default_rng(0).standard_normal((30, 24))
+    told = members([0.1, 0.0])[:, :30]
+    found = borne_out(y, told, LEVELS, size=np.ones(30), belief=np.array([0.5, 0.5]))
+    assert 0.3 < found[0] < found[1]
 
 
 @given(
@@ -96,7 +118,7 @@ def test_what_few_series_held_out_outweighs_the_belief_in_learners():
     models = {"ridge": Off(0.0), "lightgbm": Off(9.0), "network": Off(9.0)}
     few = learn(prepare(market.panel(n=1, days=90), 48).task, models).weights[-1]
     assert few[:, 0].min() > 0.9  # 0.02 if ten held-out rows stood against 600
-    many = learn(prepare(market.panel(n=40, days=90), 48).task, models).weights[-1]
+    many = learn(prepare(market.panel(n=60, days=90), 48).task, models).weights[-1]
     assert many[:, 0].max() < few[:, 0].min()
 
 
