@@ -258,12 +258,11 @@ def borne_out(actual: Array, members: Array, levels: Array, *, size: Array, beli
     A month of few series is searched in vain: what is best in it is best by chance. Members that
     aren't believed count a little. See `weigh` for the parameters.
     """
-    usable = np.isfinite(actual) & np.isfinite(size)[:, None]
-    row, column = np.nonzero(usable)
+    row, column = _usable(actual, size)
     if not len(row):
         return belief
     truth, told = actual[row, column], members[:, row, column].astype(np.float64)
-    error = np.array([(crps(truth, m, levels) / size[row]).mean() for m in told])
+    error = np.array([_loss(truth, m, levels, size[row]) for m in told])
     error = np.maximum(error, _EXACT)
     found = np.maximum(belief, _DOUBTED * belief.max()) * (error / error.min()) ** -_POWER
     return np.asarray(found / found.sum())
@@ -294,8 +293,7 @@ def weigh(
     trust
         How many rows weigh as much as the belief.
     """
-    usable = np.isfinite(actual) & np.isfinite(size)[:, None]
-    row, column = np.nonzero(usable)
+    row, column = _usable(actual, size)
     step = max(len(row) // _CELLS, 1)
     row, column = row[::step], column[::step]
     if not len(row):
@@ -305,10 +303,18 @@ def weigh(
     total = np.tensordot(count, some, axes=1)
     for _ in range(_STEPS):
         whole = count.sum() + 1
-        losses = [
-            float((crps(truth, (total + m) / whole, levels) / size[row]).mean()) for m in some
-        ]
+        losses = [_loss(truth, (total + m) / whole, levels, size[row]) for m in some]
         best = int(np.argmin(losses))
         count[best] += 1
         total = total + some[best]
     return np.asarray(count / count.sum())
+
+
+def _usable(actual: Array, size: Array) -> tuple[Array, ...]:
+    """Rows and columns of the cells that were observed and have a size."""
+    return np.nonzero(np.isfinite(actual) & np.isfinite(size)[:, None])
+
+
+def _loss(truth: Array, quantiles: Array, levels: Array, size: Array) -> float:
+    """Mean CRPS of cells [K], [K, Q], each over its size."""
+    return float((crps(truth, quantiles, levels) / size).mean())
